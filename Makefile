@@ -1,0 +1,34 @@
+# make run: the pipeline of config.yaml. make test: all checks. Both first set up .venv with the pinned packages.
+PYTHON ?= python3
+CORES ?= 2
+ARGS ?=
+
+# The environment's programs are found by PATH, so that a path with spaces needs no quoting here.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+STAMP := .venv/.installed
+
+.PHONY: run test docs clean
+
+run: $(STAMP)
+	retmech run --cores $(CORES) $(ARGS)
+	@echo "Done. Open $$(ls results/*/report.html | tr '\n' ' ')"
+
+test: $(STAMP)
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	pytest
+
+docs: $(STAMP)
+	retmech docs
+
+clean:
+	rm -rf .venv .snakemake results logs work benchmarks-out
+
+$(STAMP): pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "retmech needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[test]'
+	touch $(STAMP)

@@ -1,0 +1,51 @@
+"""A first-layer channel as a physiologist would describe it, from its spatiotemporal filter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Description:
+    """One channel. Filters are the best separable approximation of the weights, as the stimulus they respond to."""
+
+    temporal: NDArray[np.float64]  # (lag,), in the order of the weights, peak magnitude 1
+    spatial: NDArray[np.float64]  # (y, x), with positive sum of its largest lobe
+    separability: float  # share of the filter's power in the separable part
+    polarity: int  # +1 ON, -1 OFF: sign of the temporal filter's main peak
+    time_to_peak: float  # s before the response
+    biphasic_index: float  # size of the opposite lobe over that of the main one
+
+
+def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Description:
+    """Describe a filter.
+
+    Parameters
+    ----------
+    weight : (lag, y, x)
+    lag : (lag,)
+        Time before the newest frame, s.
+
+    Notes
+    -----
+    The separable part is the first term of the singular value decomposition of (lag, y * x). Its sign is fixed so that the
+    spatial filter's largest value is positive: then the temporal filter says whether the unit likes light or dark there.
+    """
+    left, singular, right = np.linalg.svd(weight.reshape(len(lag), -1).astype(np.float64), full_matrices=False)
+    temporal, spatial = left[:, 0], right[0]
+    sign = np.sign(spatial[np.abs(spatial).argmax()]) or 1.0
+    temporal, spatial = temporal * sign, spatial * sign
+    main = int(np.abs(temporal).argmax())
+    polarity = 1 if temporal[main] >= 0 else -1
+    opposite = max(0.0, float((-polarity * temporal).max()))
+    size = max(float(np.abs(temporal[main])), np.finfo(float).tiny)
+    power = float((singular**2).sum())
+    return Description(
+        temporal=temporal / size,
+        spatial=spatial.reshape(weight.shape[1:]) * size * singular[0],
+        separability=float(singular[0] ** 2 / power) if power > 0 else 0.0,
+        polarity=polarity,
+        time_to_peak=float(lag[main]),
+        biphasic_index=opposite / size,
+    )

@@ -1,0 +1,247 @@
+"""`retmech <verb>`: parse arguments, read, call the stage, write. Imports wait for the verb, so that light stages start fast."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from retmech.errors import ConfigError, RetmechError
+
+Named = dict[str, Path]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0, or 1 after printing what the user has to mend."""
+    parser = _parser()
+    args, args.snakemake = parser.parse_known_args(arguments)
+    if args.snakemake and args.verb != "run":
+        parser.error(f"unrecognized arguments: {' '.join(args.snakemake)}")
+    try:
+        args.run(args)
+    except RetmechError as error:
+        print(f"retmech {args.verb}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _simulate(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from retmech import io, schemas
+    from retmech.insilico import session
+    from retmech.stages.simulate import simulate
+
+    settings = _settings(args)
+    simulation = simulate(settings)
+    for name, recorded in simulation.sessions.items():
+        path: Path = getattr(args, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        session.write(partial, recorded, np.random.default_rng([settings.seed, len(name)]))
+        partial.replace(path)
+    io.write(simulation.truth, schemas.TRUTH, args.truth, _provenance(args, "stages.simulate"))
+
+
+def _ingest(args: argparse.Namespace) -> None:
+    from retmech import io, registry, schemas
+    from retmech.stages.ingest import ingest
+
+    settings = _settings(args)
+    reader = registry.load("reader", settings.reader)
+    files = _named(args.stimulus)
+    recording = ingest({name: reader.read(path, settings) for name, path in files.items()}, settings)
+    io.write(recording, schemas.RECORDING, args.output, _provenance(args, "stages.ingest", f"readers.{settings.reader}", **files))
+
+
+def _train(args: argparse.Namespace) -> None:
+    import torch
+
+    from retmech import io, schemas
+    from retmech.memory import keep_freed_memory
+    from retmech.models.lightning import scratch_folder
+    from retmech.stages.train import train
+
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    settings = _settings(args)
+    kind = settings.architecture
+    provenance = _provenance(args, "stages.train", f"models.architectures.{kind}", recording=args.recording)
+    recording = io.read(args.recording, schemas.RECORDING)
+    with scratch_folder(args.scratch, {**provenance.attributes(), "seed": args.seed}) as scratch:
+        model = train(recording, settings, kind, args.seed, scratch)
+        io.write(model, schemas.MODEL, args.output, provenance)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.evaluate import evaluate
+
+    files = _named(args.model)
+    models = {name: io.read(path, schemas.MODEL) for name, path in files.items()}
+    performance = evaluate(io.read(args.recording, schemas.RECORDING), models)
+    modules = {_architecture(model) for model in models.values()}
+    provenance = _provenance(args, "stages.evaluate", *modules, recording=args.recording, **files)
+    io.write(performance, schemas.PERFORMANCE, args.output, provenance)
+
+
+def _synthesize(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.labels import geometry_of
+    from retmech.stages.synthesize import synthesize
+
+    settings = _settings(args)
+    recording = io.read(args.recording, schemas.RECORDING)
+    probe = synthesize(geometry_of(recording), settings, settings.probe)
+    io.write(probe, schemas.PROBE, args.output, _provenance(args, "stages.synthesize", f"probes.{settings.probe}"))
+
+
+def _respond(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.respond import respond
+
+    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE)
+    modules = _architecture(model), f"probes.{probe.attrs['probe']}"
+    provenance = _provenance(args, "stages.respond", *modules, model=args.model, probe=args.probe)
+    io.write(respond(model, probe), schemas.RESPONSE, args.output, provenance)
+
+
+def _attribute(args: argparse.Namespace) -> None:
+    import torch
+
+    from retmech import io, schemas
+    from retmech.memory import keep_freed_memory
+    from retmech.stages.attribute import attribute
+
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE)
+    attributions = attribute(model, probe, _settings(args))
+    provenance = _provenance(args, "stages.attribute", _architecture(model), model=args.model, probe=args.probe)
+    io.write(attributions, schemas.ATTRIBUTIONS, args.output, provenance)
+
+
+def _reduce(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.reduce import reduce
+
+    files = _named(args.attributions)
+    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS) for name, path in files.items()}
+    reduction = reduce(probes, _settings(args))
+    io.write(reduction, schemas.REDUCTION, args.output, _provenance(args, "stages.reduce", **files))
+
+
+def _explain(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.explain import explain
+
+    files = _named(args.attributions)
+    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS) for name, path in files.items()}
+    reduction = io.read_dataset(args.reduction, schemas.REDUCTION)
+    circuit = explain(io.read(args.model, schemas.MODEL), probes, reduction, _settings(args))
+    provenance = _provenance(args, "stages.explain", model=args.model, reduction=args.reduction, **files)
+    io.write(circuit, schemas.CIRCUIT, args.output, provenance)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from retmech.stages.report import report
+    from retmech.study import read_study
+
+    page = report(read_study(args.folder, args.models, args.seeds, args.probes), _settings(args))
+    partial = args.output.with_name(f".{args.output.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(args.output)
+
+
+def _run(args: argparse.Namespace) -> None:
+    from retmech.launch import launch
+
+    launch(args.snakemake)
+
+
+def _docs(args: argparse.Namespace) -> None:
+    from retmech import reference
+
+    reference.write(args.folder)
+
+
+def _settings(args: argparse.Namespace) -> Any:
+    from retmech.config import section_settings
+
+    try:
+        raw = json.loads(args.config)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--config is not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"--config must be an object with the settings of {args.verb}, found {args.config}")
+    return section_settings(args.verb, raw)
+
+
+def _architecture(model: Any) -> str:
+    return f"models.architectures.{model.attrs['architecture']}"
+
+
+def _named(pairs: Sequence[str]) -> Named:
+    """Split NAME=PATH arguments."""
+    named = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"expected NAME=PATH, found {pair!r}")
+        named[name] = Path(path)
+    return named
+
+
+def _provenance(args: argparse.Namespace, *modules: str, **inputs: Path) -> Any:
+    from retmech.io import Provenance
+    from retmech.provenance import code_digest
+
+    settings = _settings(args).model_dump(mode="json") if "config" in args else None
+    if "seed" in args:
+        settings = {**(settings or {}), "seed": args.seed}
+    return Provenance(settings, code_digest(*modules), inputs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="retmech", description="From retinal recordings to mechanisms, stage by stage.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, text: str, *paths: str, config: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        if config:
+            sub.add_argument("--config", default="{}", help="the stage's settings as JSON; defaults for what is left out")
+        for path in paths:
+            sub.add_argument(f"--{path}", type=Path, required=True)
+        return sub
+
+    def several(sub: argparse.ArgumentParser, name: str) -> None:
+        sub.add_argument(f"--{name}", nargs="+", required=True, metavar="NAME=PATH")
+
+    def threads(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--threads", type=int, default=1)
+
+    verb("simulate", _simulate, "Record a simulated retina.", "naturalscene", "whitenoise", "truth")
+    several(verb("ingest", _ingest, "Read, cut, align and check a raw recording.", "output"), "stimulus")
+    sub = verb("train", _train, "Fit a model.", "recording", "scratch", "output")
+    sub.add_argument("--seed", type=int, default=1)
+    threads(sub)
+    sub = verb("evaluate", _evaluate, "Hold models against the recording.", "recording", "output", config=False)
+    several(sub, "model")
+    verb("synthesize", _synthesize, "Draw a probe stimulus.", "recording", "output")
+    verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False)
+    threads(verb("attribute", _attribute, "Attribute responses to interneurons.", "model", "probe", "output"))
+    several(verb("reduce", _reduce, "Reduce attributions to factors.", "output"), "attributions")
+    several(verb("explain", _explain, "Build the reduced circuit.", "model", "reduction", "output"), "attributions")
+    sub = verb("report", _report, "Make the page of one recording.", "folder", "output")
+    for name in ("models", "probes"):
+        sub.add_argument(f"--{name}", nargs="+", required=True)
+    sub.add_argument("--seeds", nargs="+", type=int, required=True)
+    verb("run", _run, "Run the pipeline; all other arguments go to snakemake.", config=False)
+    verb("docs", _docs, "Write the config's schema and reference.", config=False).add_argument("--folder", type=Path, default=".")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""`config.yaml`: one section per stage; a section that runs once per named thing maps names to settings."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from retmech import registry
+from retmech.errors import ConfigError
+from retmech.settings import (
+    AttributeSettings,
+    EvaluateSettings,
+    ExplainSettings,
+    IngestSettings,
+    Name,
+    ReduceSettings,
+    ReportSettings,
+    Seed,
+    Settings,
+    SimulateSettings,
+)
+
+SIMULATED = ("naturalscene", "whitenoise")  # the stimulus classes of a simulated recording
+
+# The sections whose entries are of many kinds, and the key that says which; it defaults to the entry's own name.
+KINDS = {"train": "architecture", "synthesize": "probe"}
+
+
+@cache
+def config_model() -> type[Settings]:
+    """Return the model of the whole file; its probes and architectures are those found in their packages."""
+    return create_model(
+        "Config",
+        __base__=Settings,
+        recordings=(
+            dict[Name, Annotated[dict[Name, str], Field(min_length=1)]],
+            Field(min_length=1, description="raw files of each recording: one for each stimulus class"),
+        ),
+        seeds=(list[Seed], Field([1], min_length=1, description="every model is trained once from each")),
+        simulate=(dict[Name, SimulateSettings], Field({}, description="simulated recordings")),
+        ingest=(dict[Name, IngestSettings], Field({}, description="by recording; defaults where one is omitted")),
+        train=(dict[Name, _union("architecture")], Field(min_length=1, description="models")),
+        evaluate=(EvaluateSettings, Field(EvaluateSettings())),
+        synthesize=(dict[Name, _union("probe")], Field(min_length=1, description="probe stimuli")),
+        attribute=(AttributeSettings, Field(AttributeSettings())),
+        reduce=(ReduceSettings, Field(ReduceSettings())),
+        explain=(ExplainSettings, Field(ExplainSettings())),
+        report=(ReportSettings, Field(ReportSettings())),
+    )
+
+
+def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, Any]:
+    """Check a config and return it as plain data with all defaults filled in.
+
+    Raises
+    ------
+    ConfigError
+        Naming every wrong key by its path, its value and what is allowed.
+    """
+    raw = {section: _named(section, value) for section, value in raw.items()}
+    try:
+        config = config_model().model_validate(raw).model_dump(mode="json")
+    except ValidationError as error:
+        raise ConfigError(_message(error, source)) from None
+    for recording in config["recordings"]:
+        config["ingest"].setdefault(recording, IngestSettings().model_dump(mode="json"))
+    problems = _cross_checks(config)
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
+    return config
+
+
+def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
+    """Check that every raw file is there or will be simulated.
+
+    Raises
+    ------
+    ConfigError
+        Naming the keys whose files are missing.
+    """
+    made = {f"results/raw/insilico/{name}/{kind}.h5" for name in config["simulate"] for kind in SIMULATED}
+    problems = [
+        f"config.yaml: recordings.{recording}.{stimulus} = {path!r}: there is no such file, and `simulate` does not make it"
+        for recording, files in config["recordings"].items()
+        for stimulus, path in files.items()
+        if path not in made and not (root / path).is_file()
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def has_interneurons(config: Mapping[str, Any], model: str) -> bool:
+    """Whether a model of the config has interneurons that its responses can be attributed to."""
+    return bool(registry.load("architecture", config["train"][model]["architecture"]).INTERNEURONS)
+
+
+def section_settings(section: str, raw: Mapping[str, Any]) -> Any:
+    """Return the validated settings of one entry of a section, importing only the module it needs."""
+    if section in KINDS:
+        kind = KINDS[section]
+        model: type[BaseModel] = registry.load(kind, str(raw.get(kind))).Config
+    else:
+        model = globals()[f"{section.capitalize()}Settings"]
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(_message(error, f"--config of {section}")) from None
+
+
+def _union(kind: str) -> Any:
+    """All settings of one kind, told apart by their own key for it."""
+    models = tuple(registry.load(kind, name).Config for name in registry.names(kind))
+    return Annotated[Union[models], Field(discriminator=kind)]  # noqa: UP007 - a tuple known only now
+
+
+def _named(section: str, value: Any) -> Any:
+    """Let an entry's name stand for its kind, and an empty entry for the defaults."""
+    if section in {"simulate", "ingest"} and isinstance(value, Mapping):
+        return {name: {} if entry is None else entry for name, entry in value.items()}
+    if section not in KINDS or not isinstance(value, Mapping):
+        return {} if value is None else value
+    entries = {name: {} if entry is None else entry for name, entry in value.items()}
+    return {name: {KINDS[section]: name, **entry} if isinstance(entry, Mapping) else entry for name, entry in entries.items()}
+
+
+def _message(error: ValidationError, source: str) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"]]
+        if path and path[0] in KINDS and len(path) > 2:
+            del path[2]  # pydantic names the member of the union there, no key of the file
+        where = ".".join(part for part in path if part != "[key]")
+        found = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+        lines.append(f"{source}: {where}{found}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _cross_checks(config: dict[str, Any]) -> list[str]:
+    """What no section can see alone."""
+    problems = []
+    for name in config["ingest"]:
+        if name not in config["recordings"]:
+            problems.append(f"ingest.{name}: there is no such recording; recordings: {', '.join(config['recordings'])}")
+    for name in config["evaluate"]["baselines"]:
+        if name not in config["train"]:
+            problems.append(f"evaluate.baselines = {name!r}: there is no such model; train: {', '.join(config['train'])}")
+    for model, settings in config["train"].items():
+        for recording, files in config["recordings"].items():
+            missing = sorted(set(settings["stimulus"]) - set(files))
+            if missing:
+                problems.append(f"train.{model}.stimulus = {missing}: recording {recording!r} has only {', '.join(files)}")
+    if len(set(config["seeds"])) < len(config["seeds"]):
+        problems.append(f"seeds = {config['seeds']}: a seed stands there twice")
+    return problems

@@ -1,0 +1,21 @@
+"""Space and time as a recording has them: what a network sees and a probe is drawn on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Frame size, frame rate and pixel size."""
+
+    shape: tuple[int, int]  # pixels (y, x)
+    frame_rate: float  # Hz
+    pixel_size: float  # um
+
+    def frames(self, duration_ms: float) -> int:
+        """Number of frames nearest to a duration, at least one."""
+        return max(1, round(duration_ms * 1e-3 * self.frame_rate))
+
+    @property
+    def width(self) -> float:
+        """Horizontal extent of the field, um."""
+        return self.shape[1] * self.pixel_size

@@ -1,0 +1,1 @@
+"""A simulated retina whose mechanism is known: scenes, pathways, spikes."""

@@ -1,0 +1,42 @@
+"""`retmech run`: one pipeline at a time in a folder, and no manual unlocking after a crash."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from retmech.errors import RetmechError
+
+LOCK = Path("work/run.lock")
+
+
+def launch(arguments: Sequence[str]) -> None:
+    """Replace this process by snakemake, holding a lock that the kernel gives up when the run ends, however it ends.
+
+    Snakemake's own lock outlives a killed run. Who holds this one knows that no other run is alive, and may remove that.
+
+    Raises
+    ------
+    RetmechError
+        If another run is under way in this folder, or there is no Snakefile.
+    """
+    if not Path("Snakefile").exists():
+        raise RetmechError("there is no Snakefile in this folder. Go to the folder that has retmech's Snakefile and run again.")
+    beside = Path(sys.executable).with_name("snakemake")
+    program = str(beside) if beside.exists() else shutil.which("snakemake")
+    if program is None:
+        raise RetmechError("snakemake is not installed in this environment. Install retmech with its constraints again.")
+    LOCK.parent.mkdir(exist_ok=True)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
+    os.set_inheritable(lock, True)
+    os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if any(Path(".snakemake/locks").glob("*")):
+        subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
+    os.execv(program, [program, *arguments])

@@ -1,0 +1,1 @@
+"""One file per architecture. Each has ``Config``, ``INTERNEURONS`` and ``build(config, geometry, cells) -> Network``."""

@@ -1,0 +1,47 @@
+"""LN: one linear filter over the whole stimulus history and field per cell, then softplus. The baseline of the field."""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from retmech.geometry import Geometry
+from retmech.models.convolution import SpatiotemporalConv2d
+from retmech.models.network import Network
+from retmech.settings import TrainSettings
+
+INTERNEURONS = False  # whether the first layer's units stand between stimulus and cells
+
+
+class Config(TrainSettings):
+    """Settings of the LN model."""
+
+    architecture: Literal["ln"] = "ln"
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="of Adam, at the start")
+    weight_l2: float = Field(0.1, ge=0, le=10, description="penalty on the mean over cells of squared weights")
+
+
+class LN(Network):
+    """rate_k = scale_k softplus(w_k . s + b_k)."""
+
+    weight_dims: ClassVar[dict[str, tuple[str, ...]]] = {
+        "rate_scale": ("cell",),
+        "first_layer.weight": ("cell", "lag", "y", "x"),
+        "bias": ("cell",),
+    }
+
+    def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
+        first = SpatiotemporalConv2d(cells, geometry.frames(config.history), geometry.shape, "direct")
+        super().__init__(first, cells)
+        nn.init.zeros_(first.weight)
+        self.bias = nn.Parameter(torch.zeros(cells))
+
+    def upper(self, drive: Tensor) -> Tensor:
+        """Map the filtered stimulus (n, cell, 1, 1) to firing rates (n, cell) in Hz."""
+        return self.rate_scale * nn.functional.softplus(drive.flatten(1) + self.bias)
+
+
+def build(config: Config, geometry: Geometry, cells: int) -> LN:
+    """Return an untrained LN model."""
+    return LN(config, geometry, cells)

@@ -1,0 +1,90 @@
+"""How well a cell can be predicted at all, and what it sees: noise ceilings and receptive fields."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+
+def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -> NDArray[np.float32]:
+    """Firing rate in Hz: counts per bin convolved with a Gaussian along the last axis.
+
+    Parameters
+    ----------
+    count : (..., time)
+    width
+        Standard deviation of the Gaussian, ms.
+    frame_rate
+        Bins per second, Hz.
+    """
+    rate = gaussian_filter1d(count.astype(np.float64) * frame_rate, width * 1e-3 * frame_rate, axis=-1)
+    return rate.astype(np.float32)
+
+
+def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Pearson correlation along the last axis, in float64; NaN where either side is constant."""
+    a = a.astype(np.float64) - a.mean(axis=-1, keepdims=True, dtype=np.float64)
+    b = b.astype(np.float64) - b.mean(axis=-1, keepdims=True, dtype=np.float64)
+    norm = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return np.divide((a * b).sum(axis=-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+
+
+def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 100) -> NDArray[np.float64]:
+    """Reliability of the trial average: split-half correlation, corrected to all trials.
+
+    The Spearman-Brown formula 2 r / (1 + r) turns the mean correlation r between the averages of random halves into that
+    between two full averages. Its square root is the largest Pearson correlation that a perfect model of the underlying rate
+    can have with the recorded average (Schoppe et al., Front. Comput. Neurosci. 2016).
+
+    Parameters
+    ----------
+    trial_rate : (trial, cell, time)
+
+    Returns
+    -------
+    reliability : (cell,)
+        NaN with fewer than two trials or for a constant response.
+    """
+    n_trials = len(trial_rate)
+    if n_trials < 2:
+        return np.full(trial_rate.shape[1], np.nan)
+    rng = np.random.default_rng(seed)
+    correlations = []
+    for _ in range(splits):
+        order = rng.permutation(n_trials)
+        halves = order[: n_trials // 2], order[n_trials // 2 : n_trials // 2 * 2]
+        correlations.append(pearson(*(trial_rate[half].mean(axis=0) for half in halves)))
+    r = np.maximum(np.mean(correlations, axis=0), 0)
+    return 2 * r / (1 + r)
+
+
+def spike_triggered_average(
+    stimulus: NDArray[np.generic], rate: NDArray[np.float32], segment: NDArray[np.integer], history: int
+) -> NDArray[np.float32]:
+    """Rate-weighted average of the stimulus before each bin, minus the mean stimulus.
+
+    Parameters
+    ----------
+    stimulus : (time, y, x)
+    rate : (cell, time)
+    segment : (time,)
+        Windows stay within runs of the same number.
+    history
+        Frames.
+
+    Returns
+    -------
+    average : (cell, lag, y, x)
+        In the stimulus's unit; lag 0 is the newest frame. Zero for a cell that never fires.
+    """
+    n_cells, shape = len(rate), stimulus.shape[1:]
+    total = np.zeros((n_cells, history, int(np.prod(shape))))
+    weight = np.zeros((n_cells, 1, 1))
+    mean = stimulus.mean(dtype=np.float64)
+    for number in np.unique(segment):
+        frames = np.flatnonzero(segment == number)
+        movie = (stimulus[frames] - np.float32(mean)).reshape(len(frames), -1).astype(np.float32)
+        for lag in range(history):
+            total[:, lag] += rate[:, frames[history - 1 :]] @ movie[history - 1 - lag : len(frames) - lag]
+        weight[:, 0, 0] += rate[:, frames[history - 1 :]].sum(axis=1)
+    average = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return average.reshape(n_cells, history, *shape).astype(np.float32)

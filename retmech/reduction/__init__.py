@@ -1,0 +1,1 @@
+"""From the attributions of all probes to a few factors."""

@@ -1,0 +1,83 @@
+"""Nonnegative factors of the attribution matrix, in an order and scale that two runs share; PCA beside them."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """V ~ activation @ loading; each row of the loading sums to 1, so activations are in the unit of V."""
+
+    activation: Matrix  # (row, factor)
+    loading: Matrix  # (factor, column)
+    error: float  # |V - activation @ loading| / |V|, Frobenius norms
+
+
+def nonnegative(matrix: Matrix, rank: int, seed: int) -> Factors:
+    """Factorize with scikit-learn's NMF from one random initialization, in canonical form.
+
+    Canonical: loadings sum to 1, factors in falling order of their share of the total activation.
+    """
+    model = NMF(rank, init="random", solver="cd", max_iter=1000, tol=1e-5, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the error curve shows how good the fit is
+        activation = model.fit_transform(matrix)
+    scale = model.components_.sum(axis=1)
+    loading = np.divide(model.components_, scale[:, None], out=np.zeros_like(model.components_), where=scale[:, None] > 0)
+    activation = activation * scale
+    order = np.argsort(-activation.sum(axis=0), kind="stable")
+    activation, loading = activation[:, order], loading[order]
+    return Factors(activation, loading, relative_error(matrix, activation @ loading))
+
+
+def relative_error(matrix: Matrix, approximation: Matrix) -> float:
+    """Frobenius norm of the residual relative to that of the matrix; 0 for a matrix of zeros."""
+    norm = np.linalg.norm(matrix)
+    return float(np.linalg.norm(matrix - approximation) / norm) if norm > 0 else 0.0
+
+
+def restarts(matrix: Matrix, rank: int, count: int, seed: int) -> list[Factors]:
+    """Factorizations from several initializations, the best first."""
+    return sorted((nonnegative(matrix, rank, seed + i) for i in range(count)), key=lambda factors: factors.error)
+
+
+def stability(runs: list[Factors]) -> float:
+    """Mean cosine between the loadings of the best run and those of the others, matched one to one (1: all the same)."""
+    best = runs[0].loading
+    return float(np.mean([matched_cosine(best, other.loading) for other in runs[1:]]))
+
+
+def matched_cosine(a: Matrix, b: Matrix) -> float:
+    """Mean cosine between the rows of two matrices under the best one-to-one matching (Hungarian)."""
+    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
+    cosine = np.divide(a @ b.T, norms, out=np.zeros(norms.shape), where=norms > 0)
+    rows, columns = linear_sum_assignment(-cosine)
+    return float(np.clip(cosine[rows, columns].mean(), 0, 1))
+
+
+def principal(matrix: Matrix, count: int) -> tuple[Matrix, NDArray[np.float64]]:
+    """Principal axes through the origin and the relative error with the first 1, 2, ... of them.
+
+    The matrix is not centred, so that the error is comparable with that of NMF at the same rank. Axes point to where their
+    largest entry is positive.
+
+    Returns
+    -------
+    axes : (component, column)
+    error : (component,)
+    """
+    values, vectors = np.linalg.eigh(matrix.T @ matrix)
+    values, axes = np.maximum(values[::-1], 0), vectors[:, ::-1].T[:count]
+    largest = np.abs(axes).argmax(axis=1)
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+    total = values.sum()
+    left = np.maximum(total - np.cumsum(values)[:count], 0)
+    return axes, np.sqrt(left / total) if total > 0 else np.zeros(len(axes))

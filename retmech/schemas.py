@@ -1,0 +1,254 @@
+"""The type of every NetCDF file: its groups, variables, dimensions, dtypes, units and ranges.
+
+`docs/data-model.md` says the same in prose. pandera checks names, dtypes, dimensions, ranges and missing values; units live in a
+field's metadata and are checked by :mod:`retmech.io`, as is that every variable has ``units`` and ``long_name``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandera.xarray as pa
+from pandera.api.xarray.model_components import XarrayFieldInfo
+from pandera.typing.xarray import Coordinate
+
+
+def _variable(*dims: str, units: str, **checks: Any) -> Any:
+    return pa.Field(dims=dims, metadata={"units": units}, **checks)
+
+
+def _coordinate(units: str = "1", **checks: Any) -> Any:
+    return pa.Field(metadata={"units": units}, **checks)
+
+
+@dataclass(frozen=True)
+class FileType:
+    """A kind of file: the model of its root group and, by pattern, the alternative models of the groups below it.
+
+    A group without models is free in its variables.
+    """
+
+    name: str
+    version: int
+    root: type[pa.DatasetModel]
+    groups: Mapping[str, tuple[type[pa.DatasetModel], ...]] = field(default_factory=dict)
+
+
+class _Open(pa.DatasetModel):
+    """More variables may stand in the file than are named here.
+
+    pandera 0.35 replaces a field that a subclass inherits by an empty one, without its checks; they are handed on here.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for base in cls.__mro__[1:]:
+            for name, attribute in vars(base).items():
+                if isinstance(attribute, XarrayFieldInfo) and name not in vars(cls):
+                    setattr(cls, name, attribute)
+        super().__init_subclass__(**kwargs)
+
+
+class _Strict(_Open):
+    class Config:
+        strict = True
+
+
+class _Cells(_Strict):
+    cell: Coordinate[str] = _coordinate()
+
+
+class Truth(_Strict):
+    """The circuit of a simulated retina."""
+
+    temporal_kernel: np.float32 = _variable("pathway", "lag", units="1")
+    radius: np.float64 = _variable("pathway", units="um", gt=0)
+    rectification_threshold: np.float64 = _variable("pathway", units="1")
+    pooling: np.float32 = _variable("cell", "y", "x", units="1", ge=0)
+    weight: np.float64 = _variable("cell", "pathway", units="1")
+    threshold: np.float64 = _variable("cell", units="1")
+    gain: np.float64 = _variable("cell", units="Hz", gt=0)
+    pathway: Coordinate[str] = _coordinate()
+    cell: Coordinate[str] = _coordinate()
+    lag: Coordinate[np.float64] = _coordinate("s")
+    y: Coordinate[np.float64] = _coordinate("um")
+    x: Coordinate[np.float64] = _coordinate("um")
+
+
+class _Recording(_Cells):
+    frame_rate: np.float64 = _variable(units="Hz", gt=0)
+    pixel_size: np.float64 = _variable(units="um", gt=0)
+    receptive_field: np.float32 = _variable("cell", "lag", "y", "x", units="1")
+    lag: Coordinate[np.float64] = _coordinate("s")
+    y: Coordinate[np.float64] = _coordinate("um")
+    x: Coordinate[np.float64] = _coordinate("um")
+
+
+class _StimulusClass(_Strict):
+    stimulus_mean: np.float64 = _variable(units="1")
+    stimulus_std: np.float64 = _variable(units="1", gt=0)
+
+
+class _Part(_Strict):
+    stimulus: np.uint8 = _variable("time", "y", "x", units="1")
+    spike_count: np.int32 = _variable("cell", "time", units="1", ge=0)
+    rate: np.float32 = _variable("cell", "time", units="Hz", ge=0)
+    segment: np.int32 = _variable("time", units="1", ge=0)
+    time: Coordinate[np.float64] = _coordinate("s")
+
+
+class _TestPart(_Part):
+    trial_rate: np.float32 = _variable("trial", "cell", "time", units="Hz")
+    reliability: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+    noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+
+
+class _FloatPart(_Part):
+    stimulus: np.float32 = _variable("time", "y", "x", units="1")
+
+
+class _FloatTestPart(_TestPart):
+    stimulus: np.float32 = _variable("time", "y", "x", units="1")
+
+
+class _Model(_Cells):
+    frame_rate: np.float64 = _variable(units="Hz", gt=0)
+    pixel_size: np.float64 = _variable(units="um", gt=0)
+    stimulus_mean: np.float64 = _variable(units="1")
+    stimulus_std: np.float64 = _variable(units="1", gt=0)
+    rate_scale: np.float32 = _variable("cell", units="Hz", gt=0)
+    train_loss: np.float64 = _variable("epoch", units="1")
+    validation_loss: np.float64 = _variable("epoch", units="1")
+    validation_correlation: np.float64 = _variable("epoch", units="1", ge=-1, le=1)
+    learning_rate: np.float64 = _variable("epoch", units="1", gt=0)
+    best_epoch: np.int64 = _variable(units="1", ge=1)
+    epoch: Coordinate[np.int64] = _coordinate()
+    lag: Coordinate[np.float64] = _coordinate("s")
+    y: Coordinate[np.float64] = _coordinate("um")
+    x: Coordinate[np.float64] = _coordinate("um")
+
+
+class _Performance(_Cells):
+    model: Coordinate[str] = _coordinate()
+
+
+class _PerformanceClass(_Strict):
+    pearson_r: np.float64 = _variable("model", "cell", units="1", ge=-1, le=1, nullable=True)
+    explained_variance: np.float64 = _variable("model", "cell", units="1", nullable=True)
+    noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+    recorded_rate: np.float32 = _variable("cell", "time", units="Hz", ge=0)
+    predicted_rate: np.float32 = _variable("model", "cell", "time", units="Hz", ge=0)
+    time: Coordinate[np.float64] = _coordinate("s")
+
+
+class Probe(_Open):
+    """A probe stimulus; its sweeps are coordinates along ``condition``."""
+
+    stimulus: np.float32 = _variable("condition", "time", "y", "x", units="1")
+    frame_rate: np.float64 = _variable(units="Hz", gt=0)
+    pixel_size: np.float64 = _variable(units="um", gt=0)
+    condition: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+    y: Coordinate[np.float64] = _coordinate("um")
+    x: Coordinate[np.float64] = _coordinate("um")
+
+
+class Response(_Open):
+    """A model's response to a probe, with the probe's readouts."""
+
+    rate: np.float32 = _variable("condition", "time", "cell", units="Hz", ge=0)
+    condition: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+    cell: Coordinate[str] = _coordinate()
+
+
+class Attributions(_Strict):
+    """Attributions of a probe's responses; the first three variables keep the axes without symmetry (y, x) at the end."""
+
+    attribution: np.float32 = _coordinate("Hz")
+    effective_weight: np.float32 = _coordinate("Hz")
+    drive: np.float32 = _coordinate("1")
+    excitation: np.float32 = _variable("condition", "time", "cell", "channel", units="Hz", ge=0)
+    suppression: np.float32 = _variable("condition", "time", "cell", "channel", units="Hz", le=0)
+    rate: np.float64 = _variable("condition", "time", "cell", units="Hz", ge=0)
+    baseline_rate: np.float64 = _variable("cell", units="Hz", ge=0)
+    completeness_error: np.float64 = _variable("condition", "time", "cell", units="Hz")
+    nodes: np.int32 = _variable("condition", "time", units="1", ge=0)
+    symmetry_violation: np.float64 = _variable(units="1", ge=0)
+    condition: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+    cell: Coordinate[str] = _coordinate()
+    channel: Coordinate[str] = _coordinate()
+
+
+class Reduction(_Strict):
+    """Factors of all attributions of one model, and the curves that judge their number."""
+
+    activation: np.float32 = _variable("row", "factor", units="Hz", ge=0)
+    loading: np.float32 = _variable("factor", "sign", "channel", units="1", ge=0)
+    reconstruction_error: np.float64 = _variable("rank", units="1", ge=0)
+    stability: np.float64 = _variable("rank", units="1", ge=0, le=1)
+    pca_loading: np.float32 = _variable("component", "channel", units="1")
+    pca_error: np.float64 = _variable("component", units="1", ge=0)
+    factor: Coordinate[str] = _coordinate()
+    sign: Coordinate[str] = _coordinate()
+    channel: Coordinate[str] = _coordinate()
+    rank: Coordinate[np.int64] = _coordinate()
+    component: Coordinate[np.int64] = _coordinate()
+    probe: Coordinate[str] = _coordinate()
+    condition: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+    cell: Coordinate[str] = _coordinate()
+
+
+class Circuit(_Cells):
+    """The reduced model, its faithfulness, and each channel in a physiologist's terms."""
+
+    importance: np.float64 = _variable("channel", units="Hz", ge=0)
+    rank: np.int64 = _variable("channel", units="1", ge=1)
+    factor: str = _variable("channel", units="1")
+    action: np.float64 = _variable("cell", "channel", units="Hz")
+    temporal_filter: np.float32 = _variable("channel", "lag", units="1")
+    spatial_filter: np.float32 = _variable("channel", "kernel_y", "kernel_x", units="1")
+    separability: np.float64 = _variable("channel", units="1", ge=0, le=1)
+    polarity: np.int64 = _variable("channel", units="1", isin=[-1, 1])
+    time_to_peak: np.float64 = _variable("channel", units="s", ge=0)
+    biphasic_index: np.float64 = _variable("channel", units="1", ge=0)
+    correlation: np.float64 = _variable("probe", "cell", "kept", units="1", ge=-1, le=1, nullable=True)
+    explained_variance: np.float64 = _variable("probe", "cell", "kept", units="1", le=1, nullable=True)
+    random_correlation: np.float64 = _variable("quantile", "probe", "cell", "kept", units="1", nullable=True)
+    channel: Coordinate[str] = _coordinate()
+    probe: Coordinate[str] = _coordinate()
+    kept: Coordinate[np.int64] = _coordinate()
+    quantile: Coordinate[np.float64] = _coordinate()
+    lag: Coordinate[np.float64] = _coordinate("s")
+    kernel_y: Coordinate[np.float64] = _coordinate("um")
+    kernel_x: Coordinate[np.float64] = _coordinate("um")
+
+
+class _ReducedResponse(_Strict):
+    reduced_rate: np.float32 = _variable("condition", "time", "cell", units="Hz")
+    condition: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+
+
+TRUTH = FileType("truth", 1, Truth)
+RECORDING = FileType(
+    "recording",
+    1,
+    _Recording,
+    {
+        "/*/train": (_Part, _FloatPart),
+        "/*/validation": (_Part, _FloatPart),
+        "/*/test": (_TestPart, _FloatTestPart),
+        "/*": (_StimulusClass,),
+    },
+)
+MODEL = FileType("model", 1, _Model, {"/weights": ()})
+PERFORMANCE = FileType("performance", 1, _Performance, {"/*": (_PerformanceClass,)})
+PROBE = FileType("probe", 1, Probe)
+RESPONSE = FileType("response", 1, Response)
+ATTRIBUTIONS = FileType("attributions", 1, Attributions)
+REDUCTION = FileType("reduction", 1, Reduction)
+CIRCUIT = FileType("circuit", 1, Circuit, {"/*": (_ReducedResponse,)})
+ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, ATTRIBUTIONS, REDUCTION, CIRCUIT)

@@ -1,0 +1,115 @@
+"""The settings of each stage, with their units, ranges and defaults.
+
+Only types live here; :mod:`retmech.config` puts them together with those of the probes and architectures. A stage reads its
+own section and nothing else, and device counts, workers and paths are no settings: they never change a result.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys, NaN and infinity are refused, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SimulatedMovie(Settings):
+    """Length of one simulated stimulus class."""
+
+    blocks: int = Field(5, ge=1, le=1000, description="training blocks")
+    block_duration: float = Field(120.0, gt=1, le=3600, description="length of one training block, s")
+    test_duration: float = Field(30.0, gt=1, le=600, description="length of the test movie, s")
+    repeats: int = Field(20, ge=2, le=255, description="presentations of the test movie")
+
+
+class SimulateSettings(Settings):
+    """A simulated retina with fast OFF, slow OFF and ON bipolar pathways, and its recording."""
+
+    cells: int = Field(4, ge=1, le=4, description="ganglion cells")
+    size: int = Field(24, ge=8, le=200, description="height and width of the movie, pixels")
+    pixel_size: float = Field(50.0, gt=0, le=1000, description="width of a pixel on the retina, um")
+    frame_rate: float = Field(100.0, ge=20, le=1000, description="Hz")
+    mean_rate: float = Field(6.0, gt=0, le=200, description="mean firing rate on natural scenes, Hz")
+    seed: Seed = Field(1, description="of the movies and the spikes")
+    naturalscene: SimulatedMovie = Field(SimulatedMovie(), description="photographs under jitter and saccades")
+    whitenoise: SimulatedMovie = Field(SimulatedMovie(), description="binary checkerboard")
+
+
+class IngestSettings(Settings):
+    """How a raw recording is read, cut into training, validation and test, and aligned."""
+
+    reader: Name = Field("stanford", description="format of the raw files: a file in `retmech/readers/`")
+    pixel_size: float = Field(50.0, gt=0, le=1000, description="width of a pixel on the retina, um")
+    rate_width: float = Field(10.0, gt=0, le=200, description="sd of the Gaussian that makes rates of spikes, ms")
+    response_lag: int = Field(1, ge=0, le=100, description="bins from the newest frame to the response it drives")
+    blocks: int = Field(6, ge=1, le=1000, description="equal blocks that the training movie is made of")
+    skip: float = Field(60.0, ge=0, le=3600, description="start of each block left out (adaptation), s")
+    validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="last part of each block kept for validation")
+    guard_gap: float = Field(0.5, ge=0, le=60, description="left out between training and validation, s")
+    cells: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, min_length=1, description="rows of the cells to use, from 0; all when omitted"
+    )
+    history: float = Field(400.0, gt=0, le=2000, description="length of the receptive fields in time, ms")
+
+
+class TrainSettings(Settings):
+    """What every architecture shares: data, loss, optimizer and stopping rule."""
+
+    stimulus: list[Name] = Field(["naturalscene"], min_length=1, description="stimulus classes to train on")
+    history: float = Field(400.0, gt=0, le=2000, description="length of the stimulus history, ms")
+    clip_length: int = Field(64, ge=1, le=4096, description="consecutive responses in a clip")
+    batch_clips: int = Field(16, ge=1, le=4096, description="clips in a batch")
+    epochs: int = Field(30, ge=1, le=10000, description="at most")
+    patience: int = Field(6, ge=1, le=1000, description="epochs without a better validation loss before it stops")
+    learning_rate: float = Field(5e-3, gt=0, le=1, description="of Adam, at the start")
+    halve_after: int = Field(2, ge=1, le=1000, description="epochs without a better validation loss per halving")
+    weight_l2: float = Field(1e-3, ge=0, le=10, description="penalty on the mean over cells of squared weights")
+    output_l1: float = Field(0.0, ge=0, le=10, description="penalty on the mean rate relative to the recorded one")
+
+
+class EvaluateSettings(Settings):
+    """What a model's predictions are held against."""
+
+    baselines: list[Name] = Field(["ln"], description="models shown beside every other")
+
+
+class AttributeSettings(Settings):
+    """The path integral: where it ends, how it is computed and how exact it must be."""
+
+    tolerance: float = Field(5e-4, gt=0, le=0.1, description="largest completeness error, of the probe's largest |r|")
+    nodes: int = Field(16, ge=1, le=4096, description="Gauss-Legendre nodes to begin with")
+    max_nodes: int = Field(4096, ge=1, le=65536, description="doubling stops here")
+    symmetry_tolerance: float = Field(
+        1e-4, gt=0, le=0.1, description="largest variation of the drive along a symmetric axis, of its largest value"
+    )
+
+
+class ReduceSettings(Settings):
+    """The factorization of all attributions."""
+
+    rank: int = Field(3, ge=1, le=100, description="factors")
+    max_rank: int = Field(6, ge=1, le=100, description="ranks tried for the error and stability curves")
+    restarts: int = Field(8, ge=2, le=1000, description="random initializations per rank")
+    split: Literal["unit", "channel"] = Field(
+        "unit", description="separate excitation from suppression before (unit) or after (channel) the sum over space"
+    )
+    seed: Seed = Field(1, description="of the initializations")
+
+
+class ExplainSettings(Settings):
+    """The reduced model."""
+
+    channels: int = Field(3, ge=1, le=1000, description="channels in the reduced model that is stored")
+    random_draws: int = Field(200, ge=10, le=100000, description="random sets of channels per size, the control")
+    seed: Seed = Field(1, description="of the random sets")
+
+
+class ReportSettings(Settings):
+    """The page."""
+
+    excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")

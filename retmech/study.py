@@ -1,0 +1,55 @@
+"""All results of one recording, read from the files where the pipeline puts them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import xarray as xr
+
+from retmech import io, schemas
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one model and seed gave; a model without interneurons has neither attributions nor a circuit."""
+
+    model: xr.DataTree
+    performance: xr.DataTree
+    responses: dict[str, xr.Dataset]
+    attributions: dict[str, xr.Dataset] = field(default_factory=dict)
+    reduction: xr.Dataset | None = None
+    circuit: xr.DataTree | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One recording, its probes, and the runs by ``model/seedN``."""
+
+    name: str
+    recording: xr.DataTree
+    probes: dict[str, xr.Dataset]
+    runs: dict[str, Run]
+
+
+def read_study(folder: Path, models: Sequence[str], seeds: Sequence[int], probes: Sequence[str]) -> Study:
+    """Read the results of a recording from ``results/{recording}``."""
+    return Study(
+        name=folder.name,
+        recording=io.read(folder / "recording.nc", schemas.RECORDING),
+        probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE) for p in probes},
+        runs={f"{m}/seed{s}": _read_run(folder / m / f"seed{s}", probes) for m in models for s in seeds},
+    )
+
+
+def _read_run(folder: Path, probes: Sequence[str]) -> Run:
+    explained = (folder / "circuit.nc").exists()
+    return Run(
+        model=io.read(folder / "model.nc", schemas.MODEL),
+        performance=io.read(folder / "performance.nc", schemas.PERFORMANCE),
+        responses={p: io.read_dataset(folder / "responses" / f"{p}.nc", schemas.RESPONSE) for p in probes},
+        attributions={p: io.read_dataset(folder / "attributions" / f"{p}.nc", schemas.ATTRIBUTIONS) for p in probes}
+        if explained
+        else {},
+        reduction=io.read_dataset(folder / "reduction.nc", schemas.REDUCTION) if explained else None,
+        circuit=io.read(folder / "circuit.nc", schemas.CIRCUIT) if explained else None,
+    )

@@ -1,0 +1,18 @@
+rule attribute:
+    input:
+        model="results/{recording}/{model}/seed{seed}/model.nc",
+        probe="results/{recording}/probes/{probe}.nc",
+    output:
+        "results/{recording}/{model}/seed{seed}/attributions/{probe}.nc",
+    log:
+        "logs/attribute/{recording}/{model}/seed{seed}/{probe}.log",
+    benchmark:
+        "logs/attribute/{recording}/{model}/seed{seed}/{probe}.tsv"
+    params:
+        config=stage("attribute"),
+        code=code("attribute"),
+    conda:
+        "../../envs/retmech.yaml"
+    shell:
+        "retmech attribute --config {params.config:q} --threads {threads}"
+        " --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"

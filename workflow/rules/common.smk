@@ -1,0 +1,78 @@
+# Helpers of the rules; no rules here. The config is validated once, and rules see only what is validated.
+
+from snakemake.exceptions import WorkflowError
+
+from retmech import config as retmech_config
+from retmech import registry
+from retmech.errors import ConfigError
+from retmech.provenance import canonical_json
+from retmech.provenance import code_digest as digest_of
+
+try:
+    CONFIG = retmech_config.validate(config)
+    retmech_config.check_files(CONFIG)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+RECORDINGS = list(CONFIG["recordings"])
+SEEDS = CONFIG["seeds"]
+MODELS = list(CONFIG["train"])
+PROBES = list(CONFIG["synthesize"])
+CIRCUIT_MODELS = [m for m in MODELS if retmech_config.has_interneurons(CONFIG, m)]
+
+
+wildcard_constraints:
+    recording="[a-z0-9_-]+",
+    retina="[a-z0-9_-]+",
+    model="[a-z0-9_-]+",
+    probe="[a-z0-9_-]+",
+    seed="[0-9]+",
+
+
+def stage(section, wildcard=None):
+    """The validated settings of a stage as one canonical string: a swap of values is seen, the order of keys is not."""
+
+    def settings(wildcards):
+        entry = CONFIG[section]
+        return canonical_json(entry[wildcards[wildcard]] if wildcard else entry)
+
+    return settings
+
+
+def architecture(model):
+    """The module of a model's architecture."""
+    return f"models.architectures.{CONFIG['train'][model]['architecture']}"
+
+
+def code(section):
+    """A digest of the modules that a stage uses: those it imports, and those its wildcards choose by name."""
+
+    def digest(wildcards):
+        modules = [f"stages.{section}"]
+        chosen = dict(wildcards.items())
+        if section == "ingest":
+            modules.append(f"readers.{CONFIG['ingest'][chosen['recording']]['reader']}")
+        if section == "evaluate":
+            modules += [architecture(model) for model in compared(chosen["model"])]
+        elif "model" in chosen:
+            modules.append(architecture(chosen["model"]))
+        if section in {"synthesize", "respond"}:
+            modules.append(f"probes.{CONFIG['synthesize'][chosen['probe']]['probe']}")
+        return digest_of(*modules)
+
+    return digest
+
+
+def compared(model):
+    """A model and the baselines that stand beside it."""
+    return [model, *(b for b in CONFIG["evaluate"]["baselines"] if b != model)]
+
+
+def per_probe(kind):
+    """The files of one kind of all probes, of one model and seed."""
+    return [f"results/{{recording}}/{{model}}/seed{{seed}}/{kind}/{probe}.nc" for probe in PROBES]
+
+
+def named(names, paths):
+    """NAME=PATH arguments."""
+    return [f"{name}={path}" for name, path in zip(names, paths, strict=True)]

@@ -1,0 +1,21 @@
+def attribution_arguments(wildcards, input):
+    return named(PROBES, input.attributions)
+
+
+rule reduce:
+    input:
+        attributions=per_probe("attributions"),
+    output:
+        "results/{recording}/{model}/seed{seed}/reduction.nc",
+    log:
+        "logs/reduce/{recording}/{model}/seed{seed}.log",
+    benchmark:
+        "logs/reduce/{recording}/{model}/seed{seed}.tsv"
+    params:
+        config=stage("reduce"),
+        code=code("reduce"),
+        attributions=attribution_arguments,
+    conda:
+        "../../envs/retmech.yaml"
+    shell:
+        "retmech reduce --config {params.config:q} --attributions {params.attributions:q} --output {output:q} &> {log:q}"

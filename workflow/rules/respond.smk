@@ -1,0 +1,16 @@
+rule respond:
+    input:
+        model="results/{recording}/{model}/seed{seed}/model.nc",
+        probe="results/{recording}/probes/{probe}.nc",
+    output:
+        "results/{recording}/{model}/seed{seed}/responses/{probe}.nc",
+    log:
+        "logs/respond/{recording}/{model}/seed{seed}/{probe}.log",
+    benchmark:
+        "logs/respond/{recording}/{model}/seed{seed}/{probe}.tsv"
+    params:
+        code=code("respond"),
+    conda:
+        "../../envs/retmech.yaml"
+    shell:
+        "retmech respond --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"

@@ -1,0 +1,17 @@
+rule simulate:
+    output:
+        naturalscene="results/raw/insilico/{retina}/naturalscene.h5",
+        whitenoise="results/raw/insilico/{retina}/whitenoise.h5",
+        truth="results/raw/insilico/{retina}/truth.nc",
+    log:
+        "logs/simulate/{retina}.log",
+    benchmark:
+        "logs/simulate/{retina}.tsv"
+    params:
+        config=stage("simulate", "retina"),
+        code=code("simulate"),
+    conda:
+        "../../envs/retmech.yaml"
+    shell:
+        "retmech simulate --config {params.config:q} --naturalscene {output.naturalscene:q}"
+        " --whitenoise {output.whitenoise:q} --truth {output.truth:q} &> {log:q}"

@@ -1,0 +1,16 @@
+rule synthesize:
+    input:
+        "results/{recording}/recording.nc",
+    output:
+        "results/{recording}/probes/{probe}.nc",
+    log:
+        "logs/synthesize/{recording}/{probe}.log",
+    benchmark:
+        "logs/synthesize/{recording}/{probe}.tsv"
+    params:
+        config=stage("synthesize", "probe"),
+        code=code("synthesize"),
+    conda:
+        "../../envs/retmech.yaml"
+    shell:
+        "retmech synthesize --config {params.config:q} --recording {input:q} --output {output:q} &> {log:q}"
