@@ -15,7 +15,8 @@ Named = dict[str, Path]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, or 1 after printing what the user has to mend."""
     parser = _parser()
-    args, args.snakemake = parser.parse_known_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    args.snakemake = rest
     if args.snakemake and args.verb != "run":
         parser.error(f"unrecognized arguments: {' '.join(args.snakemake)}")
     try:

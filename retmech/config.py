@@ -1,6 +1,6 @@
 """`config.yaml`: one section per stage; a section that runs once per named thing maps names to settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -41,9 +41,9 @@ def config_model() -> type[Settings]:
         seeds=(list[Seed], Field([1], min_length=1, description="every model is trained once from each")),
         simulate=(dict[Name, SimulateSettings], Field({}, description="simulated recordings")),
         ingest=(dict[Name, IngestSettings], Field({}, description="by recording; defaults where one is omitted")),
-        train=(dict[Name, _union("architecture")], Field(min_length=1, description="models")),
+        train=(_by_name("architecture"), Field(min_length=1, description="models")),
         evaluate=(EvaluateSettings, Field(EvaluateSettings())),
-        synthesize=(dict[Name, _union("probe")], Field(min_length=1, description="probe stimuli")),
+        synthesize=(_by_name("probe"), Field(min_length=1, description="probe stimuli")),
         attribute=(AttributeSettings, Field(AttributeSettings())),
         reduce=(ReduceSettings, Field(ReduceSettings())),
         explain=(ExplainSettings, Field(ExplainSettings())),
@@ -63,7 +63,7 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     try:
         config = config_model().model_validate(raw).model_dump(mode="json")
     except ValidationError as error:
-        raise ConfigError(_message(error, source)) from None
+        raise ConfigError(_message(error, source, config_model())) from None
     for recording in config["recordings"]:
         config["ingest"].setdefault(recording, IngestSettings().model_dump(mode="json"))
     problems = _cross_checks(config)
@@ -100,19 +100,20 @@ def section_settings(section: str, raw: Mapping[str, Any]) -> Any:
     """Return the validated settings of one entry of a section, importing only the module it needs."""
     if section in KINDS:
         kind = KINDS[section]
-        model: type[BaseModel] = registry.load(kind, str(raw.get(kind))).Config
+        model = registry.load(kind, str(raw.get(kind))).Config
     else:
         model = globals()[f"{section.capitalize()}Settings"]
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_message(error, f"--config of {section}")) from None
+        raise ConfigError(_message(error, f"--config of {section}", model)) from None
 
 
-def _union(kind: str) -> Any:
-    """All settings of one kind, told apart by their own key for it."""
+def _by_name(kind: str) -> Any:
+    """Names to settings of one kind, told apart by their own key for it."""
     models = tuple(registry.load(kind, name).Config for name in registry.names(kind))
-    return Annotated[Union[models], Field(discriminator=kind)]  # noqa: UP007 - a tuple known only now
+    union: Any = Union.__getitem__(models)  # a tuple known only now
+    return dict[Name, Annotated[union, Field(discriminator=kind)]]
 
 
 def _named(section: str, value: Any) -> Any:
@@ -125,7 +126,7 @@ def _named(section: str, value: Any) -> Any:
     return {name: {KINDS[section]: name, **entry} if isinstance(entry, Mapping) else entry for name, entry in entries.items()}
 
 
-def _message(error: ValidationError, source: str) -> str:
+def _message(error: ValidationError, source: str, model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
@@ -133,8 +134,27 @@ def _message(error: ValidationError, source: str) -> str:
             del path[2]  # pydantic names the member of the union there, no key of the file
         where = ".".join(part for part in path if part != "[key]")
         found = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
-        lines.append(f"{source}: {where}{found}: {problem['msg']}")
+        says = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            says = f"there is no such key. Allowed: {', '.join(_allowed_keys(problem['loc'], model))}"
+        lines.append(f"{source}: {where}{found}: {says}")
     return "\n".join(lines)
+
+
+def _allowed_keys(location: Sequence[int | str], model: type[BaseModel]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    whole = model.model_json_schema()
+    node = whole
+    for part in location[:-1]:
+        if part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        else:
+            node = node["additionalProperties"]
+        if "$ref" in node:
+            node = whole["$defs"][node["$ref"].rpartition("/")[2]]
+    return sorted(node["properties"])
 
 
 def _cross_checks(config: dict[str, Any]) -> list[str]:

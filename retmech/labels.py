@@ -17,7 +17,7 @@ def variable(dims: str | tuple[str, ...], values: Any, units: str, long_name: st
 def pixel_coordinates(shape: tuple[int, int], pixel_size: float) -> dict[str, xr.Variable]:
     """Return the positions of pixel centres in um, zero in the middle of the field."""
 
-    def axis(n: int) -> NDArray[np.float64]:
+    def axis(n: int) -> NDArray[np.floating]:
         return (np.arange(n) - (n - 1) / 2) * pixel_size
 
     return {

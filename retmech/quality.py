@@ -82,7 +82,7 @@ def spike_triggered_average(
     mean = stimulus.mean(dtype=np.float64)
     for number in np.unique(segment):
         frames = np.flatnonzero(segment == number)
-        movie = (stimulus[frames] - np.float32(mean)).reshape(len(frames), -1).astype(np.float32)
+        movie = (stimulus[frames].astype(np.float32) - np.float32(mean)).reshape(len(frames), -1)
         for lag in range(history):
             total[:, lag] += rate[:, frames[history - 1 :]] @ movie[history - 1 - lag : len(frames) - lag]
         weight[:, 0, 0] += rate[:, frames[history - 1 :]].sum(axis=1)

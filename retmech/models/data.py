@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from retmech.errors import RecordingError
 
@@ -87,7 +87,7 @@ class EpochSampler(Sampler[int]):
 
 def loader(parts: Sequence[Dataset[Clip]], batch_clips: int, seed: int | None) -> DataLoader[Clip]:
     """Batches of clips from one or several datasets, shuffled if a seed is given."""
-    dataset = torch.utils.data.ConcatDataset(parts)
+    dataset: ConcatDataset[Clip] = ConcatDataset(parts)
     sampler = None if seed is None else EpochSampler(len(dataset), seed)
     return DataLoader(dataset, batch_size=batch_clips, sampler=sampler)
 

@@ -113,7 +113,7 @@ def half_rise(
 
 
 def slope(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Least-squares slope of y (condition, cell) against x (condition,), over the conditions with a value; NaN for fewer than 2."""
+    """Least-squares slope of y (condition, cell) against x (condition,), where y is known; NaN for fewer than 2 values."""
     known = np.isfinite(y)
     count = known.sum(axis=0)
     xs = np.where(known, x[:, None], 0.0)

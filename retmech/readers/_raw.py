@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 class RawPart:
     """A movie and the responses to it. Responses may have more or fewer bins than the movie has frames."""
 
-    stimulus: NDArray[np.uint8 | np.float32]  # (time, y, x)
+    stimulus: NDArray[np.generic]  # (time, y, x), uint8 or float32
     spike_count: NDArray[np.int32]  # (cell, time)
     rate: NDArray[np.float32]  # (cell, time), Hz
 

@@ -55,8 +55,8 @@ def _loading(axes, reduction: xr.Dataset, k: int, last: bool) -> None:  # type: 
     channels = reduction["channel"].values
     excitation, suppression = reduction["loading"].values[k]
     place = np.arange(len(channels))
-    axes.bar(place, excitation, color=[colour(c) for c in place])
-    axes.bar(place, -suppression, color=[colour(c) for c in place], alpha=0.55, hatch="//")
+    axes.bar(place, excitation, color=[colour(c) for c in range(len(place))])
+    axes.bar(place, -suppression, color=[colour(c) for c in range(len(place))], alpha=0.55, hatch="//")
     axes.axhline(0, color="black", lw=0.6)
     axes.set_xticks(place, channels if last else [])
     axes.set_ylabel(f"{reduction['factor'].values[k]}\nshare")
@@ -70,7 +70,7 @@ def channels(circuit: xr.Dataset) -> Figure:
     figure = Figure(figsize=(11, 4.0))
     axes = figure.subplots(2, len(order), squeeze=False)
     span = [circuit[d].values[i] for d, i in (("kernel_x", 0), ("kernel_x", -1), ("kernel_y", -1), ("kernel_y", 0))]
-    for place, c in enumerate(order):
+    for place, c in enumerate(order.tolist()):
         spatial = circuit["spatial_filter"].values[c]
         limit = max(float(np.abs(spatial).max()), 1e-12)
         axes[0, place].imshow(spatial, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=span)
@@ -116,9 +116,8 @@ def faithfulness(circuit: xr.Dataset) -> Figure:
     return figure
 
 
-def reduced_responses(circuit: xr.Dataset, rate: xr.DataArray, probe: str, condition: int) -> Figure:
+def reduced_responses(reduced: xr.DataArray, rate: xr.DataArray, probe: str, condition: int) -> Figure:
     """The reduced circuit's response to one condition over the full model's."""
-    reduced = circuit[probe]["reduced_rate"]
     cells = rate["cell"].values
     figure = Figure(figsize=(11, 1.9))
     for i, axes in enumerate(figure.subplots(1, len(cells), squeeze=False)[0]):

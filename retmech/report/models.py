@@ -15,12 +15,12 @@ def training_curves(models: Mapping[str, xr.DataTree]) -> Figure:
     figure = Figure(figsize=(11, 3))
     loss, correlation = figure.subplots(1, 2)
     for i, (name, model) in enumerate(models.items()):
-        epoch = model["epoch"].values
-        loss.plot(epoch, model["train_loss"].values, color=colour(i), ls=":", label=f"{name}, training")
-        loss.plot(epoch, model["validation_loss"].values, color=colour(i), label=f"{name}, validation")
-        correlation.plot(epoch, model["validation_correlation"].values, color=colour(i), label=name)
-        best = int(model["best_epoch"]) - 1
-        loss.plot(epoch[best], model["validation_loss"].values[best], "o", color=colour(i), ms=5)
+        epoch = model.dataset["epoch"].values
+        loss.plot(epoch, model.dataset["train_loss"].values, color=colour(i), ls=":", label=f"{name}, training")
+        loss.plot(epoch, model.dataset["validation_loss"].values, color=colour(i), label=f"{name}, validation")
+        correlation.plot(epoch, model.dataset["validation_correlation"].values, color=colour(i), label=name)
+        best = int(model.dataset["best_epoch"].item()) - 1
+        loss.plot(epoch[best], model.dataset["validation_loss"].values[best], "o", color=colour(i), ms=5)
     loss.set_ylabel("Poisson loss (a dot: epoch kept)")
     correlation.set_ylabel("validation r, single trial\n(mean over cells)")
     for axes in (loss, correlation):

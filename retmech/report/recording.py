@@ -10,15 +10,16 @@ from retmech.report.style import GREY, colour
 def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
     """Frames of each test movie above the single-trial rates of every cell."""
     classes = list(recording.children)
-    n_cells, n_frames = recording.sizes["cell"], 4
+    cells = recording.dataset["cell"].values
+    n_cells, n_frames = len(cells), 4
     figure = Figure(figsize=(11, 2.0 + 1.0 * n_cells))
     columns = figure.subfigures(1, len(classes), squeeze=False)[0]
     for name, column in zip(classes, columns, strict=True):
-        test = recording[name]["test"].to_dataset()
-        shown = test.isel(time=slice(0, max(1, round(seconds * float(recording["frame_rate"])))))
+        test = recording.children[name].children["test"].to_dataset()
+        shown = test.isel(time=slice(0, max(1, round(seconds * float(recording.dataset["frame_rate"])))))
         time = shown["time"].values
         grid = column.add_gridspec(n_cells + 1, n_frames, height_ratios=[1.5, *([1] * n_cells)])
-        span = recording["x"].values.min(), recording["x"].values.max()
+        span = recording.dataset["x"].values.min(), recording.dataset["x"].values.max()
         for i, frame in enumerate(np.linspace(0, len(time) - 1, n_frames).astype(int)):
             axes = column.add_subplot(grid[0, i])
             axes.imshow(shown["stimulus"].values[frame], cmap="gray", vmin=0, vmax=255, extent=(*span, *span))
@@ -31,7 +32,7 @@ def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
             trials = shown["trial_rate"].values[:, cell]
             axes.fill_between(time, *np.quantile(trials, [0.1, 0.9], axis=0), color=GREY, alpha=0.35, lw=0)
             axes.plot(time, shown["rate"].values[cell], color=colour(cell))
-            axes.set_ylabel(f"{recording['cell'].values[cell]}\n(Hz)")
+            axes.set_ylabel(f"{cells[cell]}\n(Hz)")
             axes.set_xlim(time[0], time[-1])
             if cell + 1 < n_cells:
                 axes.set_xticklabels([])
@@ -42,7 +43,7 @@ def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
 
 def receptive_fields(recording: xr.DataTree) -> Figure:
     """Spike-triggered averages: the map at the lag of its largest value, and the time course there."""
-    field = recording["receptive_field"]
+    field = recording.dataset["receptive_field"]
     n_cells = field.sizes["cell"]
     figure = Figure(figsize=(11, 4.2))
     axes = figure.subplots(2, n_cells, squeeze=False, height_ratios=[1.6, 1])

@@ -34,7 +34,7 @@ def explain(model: xr.DataTree, probes: Probes, reduction: xr.Dataset, settings:
     n_channels = next(iter(probes.values())).sizes["channel"]
     if settings.channels > n_channels:
         raise RetmechError(f"explain.channels = {settings.channels}: the model has only {n_channels} channels.")
-    importance = np.mean([np.abs(a.values).mean(axis=(0, 1, 2)) for a in net.values()], axis=0, dtype=np.float64)
+    importance = np.array([np.abs(a.values).mean(axis=(0, 1, 2), dtype=np.float64) for a in net.values()]).mean(axis=0)
     order = np.argsort(-importance, kind="stable")
     root = _faithfulness(probes, net, order, settings).assign(_description(model, net, importance, order))
     share = reduction["loading"].sum("sign")

@@ -146,7 +146,7 @@ def _spans(name: str, raw: RawRecording, settings: IngestSettings) -> tuple[list
 def _part(raw: RawPart, spans: list[Span], cells: list[int], frame_rate: float, lag: int) -> xr.Dataset:
     frames = np.concatenate([np.arange(*span) for span in spans])
     segment = np.repeat(np.arange(len(spans), dtype=np.int32), [stop - start for start, stop in spans])
-    bins = np.ix_(cells, frames + lag)
+    bins = np.ix_(np.asarray(cells), frames + lag)
     return xr.Dataset(
         {
             "stimulus": variable(("time", "y", "x"), raw.stimulus[frames], "1", "luminance of the movie"),

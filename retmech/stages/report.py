@@ -34,8 +34,8 @@ def findings(study: Study) -> list[str]:
     for name, run in study.runs.items():
         own = name.split("/")[0]
         for stimulus, node in run.performance.children.items():
-            r = node["pearson_r"].sel(model=own)
-            ceiling = node["noise_ceiling"]
+            r = node.dataset["pearson_r"].sel(model=own)
+            ceiling = node.dataset["noise_ceiling"]
             lines.append(
                 f"{name} predicts {stimulus} with r = {_mean(r)} (mean over {r.size} cells), "
                 f"{100 * float((r / ceiling).mean()):.0f} % of the noise ceiling of {_mean(ceiling)}."
@@ -51,7 +51,7 @@ def _circuit_findings(name: str, run: Run) -> list[str]:
     lines = []
     for probe, attributions in run.attributions.items():
         worst = float(np.abs(attributions["completeness_error"]).max() / np.abs(attributions["rate"]).max())
-        enough = run.circuit["correlation"].sel(probe=probe).min("cell").values >= FAITHFUL
+        enough = np.asarray(run.circuit.dataset["correlation"].sel(probe=probe).min("cell").values >= FAITHFUL)
         kept = f"{int(np.argmax(enough)) + 1} of {enough.size} channels" if enough.any() else "no number of channels"
         lines.append(
             f"{name}, {probe}: attributions are complete to {worst:.1e} of the largest response; {kept} suffice for "
@@ -74,7 +74,9 @@ def _recording(study: Study, settings: ReportSettings) -> Section:
     ceilings = [
         [name, str(cell), f"{float(node['train/rate'].sel(cell=cell).mean()):.1f}", f"{float(ceiling):.2f}"]
         for name, node in recording.children.items()
-        for cell, ceiling in zip(recording.dataset["cell"].values, node["test/noise_ceiling"].values, strict=True)
+        for cell, ceiling in zip(
+            recording.dataset["cell"].values, node.children["test"].dataset["noise_ceiling"].values, strict=True
+        )
     ]
     return Section(
         "Recording",
@@ -165,18 +167,17 @@ def _circuit(name: str, run: Run) -> Section:
     assert run.circuit is not None
     pictures = [
         Picture(
-            embed(circuit_figures.channels(run.circuit)),
+            embed(circuit_figures.channels(run.circuit.to_dataset())),
             "First-layer channels in order of importance: separable spatial and temporal filter, polarity, time to peak, "
             "and the factor that has the largest share of the channel.",
         ),
         Picture(
-            embed(circuit_figures.faithfulness(run.circuit)),
+            embed(circuit_figures.faithfulness(run.circuit.to_dataset())),
             "Faithfulness of the circuit that keeps only the most important channels; random choices in grey.",
         ),
     ]
     for probe, response in run.responses.items():
-        figure = circuit_figures.reduced_responses(
-            run.circuit, response["rate"], probe, probe_figures.example_condition(response)
-        )
-        pictures.append(Picture(embed(figure), str(run.circuit[probe]["reduced_rate"].attrs["long_name"]).capitalize() + "."))
+        reduced = run.circuit.children[probe].dataset["reduced_rate"]
+        figure = circuit_figures.reduced_responses(reduced, response["rate"], probe, probe_figures.example_condition(response))
+        pictures.append(Picture(embed(figure), str(reduced.attrs["long_name"]).capitalize() + "."))
     return Section(f"Circuit, {name}", "", pictures)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from retmech import registry
 from retmech.labels import geometry_of, geometry_variables, variable

@@ -8,11 +8,11 @@ rule attribute:
         "logs/attribute/{recording}/{model}/seed{seed}/{probe}.log",
     benchmark:
         "logs/attribute/{recording}/{model}/seed{seed}/{probe}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
     params:
         config=stage("attribute"),
         code=code("attribute"),
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech attribute --config {params.config:q} --threads {threads}"
         " --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"

@@ -76,3 +76,26 @@ def per_probe(kind):
 def named(names, paths):
     """NAME=PATH arguments."""
     return [f"{name}={path}" for name, path in zip(names, paths, strict=True)]
+
+
+def raw_files(wildcards):
+    """The raw files of a recording; what the pipeline did not make itself is never older or newer than its results."""
+    files = CONFIG["recordings"][wildcards.recording].values()
+    return [f if f.startswith("results/") else ancient(f) for f in files]
+
+
+def stimulus_arguments(wildcards, input):
+    return named(CONFIG["recordings"][wildcards.recording], input)
+
+
+def compared_models(wildcards):
+    """The model and, of the same seed, the baselines beside it."""
+    return [f"results/{{recording}}/{model}/seed{{seed}}/model.nc" for model in compared(wildcards.model)]
+
+
+def model_arguments(wildcards, input):
+    return named(compared(wildcards.model), input.models)
+
+
+def attribution_arguments(wildcards, input):
+    return named(PROBES, input.attributions)

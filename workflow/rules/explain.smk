@@ -9,12 +9,12 @@ rule explain:
         "logs/explain/{recording}/{model}/seed{seed}.log",
     benchmark:
         "logs/explain/{recording}/{model}/seed{seed}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
     params:
         config=stage("explain"),
         code=code("explain"),
         attributions=attribution_arguments,
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech explain --config {params.config:q} --model {input.model:q} --reduction {input.reduction:q}"
         " --attributions {params.attributions:q} --output {output:q} &> {log:q}"

@@ -1,7 +1,3 @@
-def attribution_arguments(wildcards, input):
-    return named(PROBES, input.attributions)
-
-
 rule reduce:
     input:
         attributions=per_probe("attributions"),
@@ -11,11 +7,11 @@ rule reduce:
         "logs/reduce/{recording}/{model}/seed{seed}.log",
     benchmark:
         "logs/reduce/{recording}/{model}/seed{seed}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
     params:
         config=stage("reduce"),
         code=code("reduce"),
         attributions=attribution_arguments,
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech reduce --config {params.config:q} --attributions {params.attributions:q} --output {output:q} &> {log:q}"

@@ -8,9 +8,9 @@ rule respond:
         "logs/respond/{recording}/{model}/seed{seed}/{probe}.log",
     benchmark:
         "logs/respond/{recording}/{model}/seed{seed}/{probe}.tsv"
-    params:
-        code=code("respond"),
     conda:
         "../../envs/retmech.yaml"
+    params:
+        code=code("respond"),
     shell:
         "retmech respond --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"

@@ -7,11 +7,11 @@ rule simulate:
         "logs/simulate/{retina}.log",
     benchmark:
         "logs/simulate/{retina}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
     params:
         config=stage("simulate", "retina"),
         code=code("simulate"),
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech simulate --config {params.config:q} --naturalscene {output.naturalscene:q}"
         " --whitenoise {output.whitenoise:q} --truth {output.truth:q} &> {log:q}"

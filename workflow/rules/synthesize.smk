@@ -7,10 +7,10 @@ rule synthesize:
         "logs/synthesize/{recording}/{probe}.log",
     benchmark:
         "logs/synthesize/{recording}/{probe}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
     params:
         config=stage("synthesize", "probe"),
         code=code("synthesize"),
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech synthesize --config {params.config:q} --recording {input:q} --output {output:q} &> {log:q}"

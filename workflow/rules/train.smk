@@ -7,12 +7,12 @@ rule train:
         "logs/train/{recording}/{model}/seed{seed}.log",
     benchmark:
         "logs/train/{recording}/{model}/seed{seed}.tsv"
+    conda:
+        "../../envs/retmech.yaml"
+    threads: 2
     params:
         config=stage("train", "model"),
         code=code("train"),
-    threads: 2
-    conda:
-        "../../envs/retmech.yaml"
     shell:
         "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads}"
         " --scratch work/checkpoints --recording {input:q} --output {output:q} &> {log:q}"

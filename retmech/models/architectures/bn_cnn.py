@@ -70,7 +70,8 @@ class BNCNN(Network):
 
     def channel_gain(self) -> Tensor:
         """Mean over each channel's units of the first batch norm's gamma / sigma."""
-        gain = self.norm_1.weight / (self.norm_1.running_var + self.norm_1.eps).sqrt()
+        variance = self.norm_1.get_buffer("running_var") + self.norm_1.eps
+        gain = self.norm_1.weight / variance.sqrt()
         return gain.detach().view(self.first_layer.weight.shape[0], -1).mean(dim=1)
 
     def upper(self, drive: Tensor) -> Tensor:
