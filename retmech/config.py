@@ -151,7 +151,7 @@ def _allowed_keys(location: Sequence[int | str], model: type[BaseModel]) -> list
         elif "discriminator" in node:
             node = {"$ref": node["discriminator"]["mapping"][part]}
         else:
-            node = node["additionalProperties"]
+            node = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
         if "$ref" in node:
             node = whole["$defs"][node["$ref"].rpartition("/")[2]]
     return sorted(node["properties"])

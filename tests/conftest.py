@@ -1,0 +1,48 @@
+"""A tiny simulated recording, its files and models, made once."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from retmech.insilico import session
+from retmech.readers import stanford
+from retmech.settings import IngestSettings, SimulatedMovie, SimulateSettings
+from retmech.stages.ingest import ingest
+from retmech.stages.simulate import Simulation, simulate
+
+MOVIE = SimulatedMovie(blocks=3, block_duration=6, test_duration=3, repeats=4)
+SIMULATE = SimulateSettings(cells=2, size=12, naturalscene=MOVIE, whitenoise=MOVIE)
+INGEST = IngestSettings(blocks=3, skip=0.5, guard_gap=0.2, validation_fraction=0.2, history=200)
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def simulation() -> Simulation:
+    return simulate(SIMULATE)
+
+
+@pytest.fixture(scope="session")
+def raw_files(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("raw")
+    files = {name: folder / f"{name}.h5" for name in simulation.sessions}
+    for name, path in files.items():
+        session.write(path, simulation.sessions[name], np.random.default_rng(0))
+    return files
+
+
+@pytest.fixture(scope="session")
+def recording(raw_files: dict[str, Path]) -> xr.DataTree:
+    return ingest({name: stanford.read(path, INGEST) for name, path in raw_files.items()}, INGEST)
+
+
+def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a program, and show what it printed if it fails."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)} returned {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    return done
