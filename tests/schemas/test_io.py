@@ -1,0 +1,119 @@
+"""Files are whole, typed and byte-identical; a wrong one is refused by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from retmech import io, schemas
+from retmech.errors import FileError
+from retmech.io import Provenance
+from retmech.stages.simulate import Simulation
+
+
+@pytest.fixture
+def truth(simulation: Simulation) -> xr.Dataset:
+    return simulation.truth.copy(deep=True)
+
+
+def test_a_round_trip_keeps_everything(recording: xr.DataTree, tmp_path: Path) -> None:
+    io.write(recording, schemas.RECORDING, tmp_path / "r.nc", Provenance())
+    found = io.read(tmp_path / "r.nc", schemas.RECORDING)
+    for node in recording.subtree:
+        xr.testing.assert_equal(node.to_dataset(inherit=False), found[node.path].to_dataset(inherit=False))  # type: ignore[union-attr]
+
+
+def test_equal_contents_give_equal_bytes(truth: xr.Dataset, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("input")
+    provenance = Provenance({"b": 1, "a": 2}, "code", {"source": source})
+    for name in ("a.nc", "b.nc"):
+        io.write(truth, schemas.TRUTH, tmp_path / name, provenance)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+    attributes = io.read(tmp_path / "a.nc", schemas.TRUTH).attrs
+    assert attributes["settings"] == '{"a":2,"b":1}'
+    assert attributes["inputs"].startswith('{"source":"c96c6d5be8d08a12e7b5cdc1b207fa6b2430974c86803d8891675e76fd992c20')
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "b.nc", "source"], "nothing else is left"
+
+
+def broken(truth: xr.Dataset, kind: str) -> xr.Dataset:
+    if kind == "nan":
+        truth["gain"][0] = np.nan
+    elif kind == "range":
+        truth["gain"][0] = -1
+    elif kind == "unit":
+        truth["gain"].attrs["units"] = "kHz"
+    elif kind == "missing":
+        truth = truth.drop_vars("gain")
+    elif kind == "extra":
+        truth["extra"] = truth["gain"]
+    elif kind == "dims":
+        truth["weight"] = truth["weight"].T
+    elif kind == "dtype":
+        truth["gain"] = truth["gain"].astype("float32", keep_attrs=True)
+    elif kind == "unnamed":
+        del truth["gain"].attrs["long_name"]
+    return truth
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("nan", "gain"),
+        ("range", "gain"),
+        ("unit", "gain: expected unit 'Hz', found 'kHz'"),
+        ("missing", "gain"),
+        ("extra", "extra"),
+        ("dims", "weight"),
+        ("dtype", "expected dtype <class 'numpy.float64'>, got float32"),
+        ("unnamed", "gain: has no attribute 'long_name'"),
+    ],
+)
+def test_wrong_data_is_neither_written_nor_read(kind: str, says: str, truth: xr.Dataset, tmp_path: Path) -> None:
+    wrong, path = broken(truth, kind), tmp_path / "truth.nc"
+    with pytest.raises(FileError) as error:
+        io.write(wrong, schemas.TRUTH, path, Provenance())
+    assert says in str(error.value)
+    assert not list(tmp_path.iterdir())
+    wrong.attrs = {"schema_name": "truth", "schema_version": 1}
+    wrong.to_netcdf(path)
+    with pytest.raises(FileError) as error:
+        io.read(path, schemas.TRUTH)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_of_another_type_or_version_is_named(truth: xr.Dataset, tmp_path: Path) -> None:
+    io.write(truth, schemas.TRUTH, tmp_path / "t.nc", Provenance())
+    with pytest.raises(FileError, match="expected a file of type 'probe', found 'truth'"):
+        io.read(tmp_path / "t.nc", schemas.PROBE)
+    xr.open_dataset(tmp_path / "t.nc").load().assign_attrs(schema_version=7).to_netcdf(tmp_path / "v.nc")
+    with pytest.raises(FileError, match="expected version 1 of 'truth', found 7"):
+        io.read(tmp_path / "v.nc", schemas.TRUTH)
+
+
+def test_a_missing_or_damaged_file_is_named(truth: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"none\.nc: does not exist"):
+        io.read(tmp_path / "none.nc", schemas.TRUTH)
+    io.write(truth, schemas.TRUTH, tmp_path / "t.nc", Provenance())
+    whole = (tmp_path / "t.nc").read_bytes()
+    for name, content in (("empty", b""), ("text", b"hello"), ("cut", whole[: len(whole) // 2])):
+        (tmp_path / f"{name}.nc").write_bytes(content)
+        with pytest.raises(FileError, match=f"{name}.nc: cannot be read as NetCDF"):
+            io.read(tmp_path / f"{name}.nc", schemas.TRUTH)
+
+
+def test_a_group_that_does_not_belong_is_refused(recording: xr.DataTree, tmp_path: Path) -> None:
+    odd = recording.copy()
+    odd["naturalscene/extra"] = xr.DataTree(odd["naturalscene/train"].to_dataset(inherit=False))  # type: ignore[union-attr]
+    with pytest.raises(FileError, match="naturalscene/extra/: there is no such group in a recording"):
+        io.write(odd, schemas.RECORDING, tmp_path / "r.nc", Provenance())
+
+
+def test_checks_are_inherited_by_the_models_of_parts(recording: xr.DataTree, tmp_path: Path) -> None:
+    odd = recording.copy(deep=True)
+    odd["naturalscene/test/rate"][0, 0] = -5.0
+    with pytest.raises(FileError, match="naturalscene/test/"):
+        io.write(odd, schemas.RECORDING, tmp_path / "r.nc", Provenance())
+    assert not list(tmp_path.iterdir())

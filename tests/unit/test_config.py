@@ -1,0 +1,104 @@
+"""Wrong configs are refused by path, value and what is allowed; the reference is in step; digests see what matters."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retmech import provenance, reference
+from retmech.config import check_files, section_settings, validate
+from retmech.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def default() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return config
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = default()
+    *parents, key = path.split(".")
+    node = config
+    for parent in parents:
+        if node.get(parent) is None:
+            node[parent] = {}
+        node = node[parent]
+    node[key] = value
+    return config
+
+
+def test_the_default_is_valid_and_an_omitted_default_equals_a_written_one() -> None:
+    assert validate(default()) == validate(changed("reduce.restarts", 8))
+    assert validate(changed("train.ln", None))["train"]["ln"]["architecture"] == "ln"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("train.bn_cnn.learning_rate", -1, "train.bn_cnn.learning_rate = -1: Input should be greater than 0"),
+        ("train.bn_cnn.learnig_rate", 0.1, "train.bn_cnn.learnig_rate = 0.1: there is no such key. Allowed: architecture,"),
+        ("train.cnn2", {}, "train.cnn2 = {'architecture': 'cnn2'}: Input tag 'cnn2'"),
+        ("synthesize.latency.flash", "long", "synthesize.latency.flash = 'long': Input should be a valid number"),
+        ("reduce.rank", 0, "reduce.rank = 0: Input should be greater than or equal to 1"),
+        ("reduce.rank", float("nan"), "reduce.rank = nan"),
+        ("redcue", {}, "redcue = {}: there is no such key. Allowed: attribute, evaluate,"),
+        ("simulate.three_pathway.whitenoise.block", 3, "simulate.three_pathway.whitenoise.block = 3: there is no such key"),
+        ("evaluate.baselines", ["glm"], "evaluate.baselines = 'glm': there is no such model; train: bn_cnn, ln"),
+        ("train.ln.stimulus", ["gratings"], "train.ln.stimulus = ['gratings']: recording 'insilico' has only naturalscene"),
+        ("seeds", [1, 1], "seeds = [1, 1]: a seed stands there twice"),
+        ("ingest.other", {}, "ingest.other: there is no such recording"),
+        ("recordings.a b; rm", {"naturalscene": "x"}, "recordings.a b; rm"),
+    ],
+)
+def test_a_wrong_value_is_named(path: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        validate(changed(path, value))
+    assert f"config.yaml: {says}" in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    config = changed("reduce.rank", 0) | {"explain": {"channels": "many"}}
+    with pytest.raises(ConfigError, match=r"(?s)reduce\.rank.*explain\.channels"):
+        validate(config)
+
+
+def test_a_missing_raw_file_is_named(tmp_path: Path) -> None:
+    check_files(validate(default()), tmp_path)
+    with pytest.raises(ConfigError, match=r"recordings\.insilico\.naturalscene = 'data/x.h5': there is no such file"):
+        check_files(validate(changed("recordings.insilico.naturalscene", "data/x.h5")), tmp_path)
+
+
+def test_a_stage_checks_its_own_section() -> None:
+    assert section_settings("train", {"architecture": "ln", "epochs": 3}).epochs == 3
+    with pytest.raises(ConfigError, match=r"rank = 0"):
+        section_settings("reduce", {"rank": 0})
+
+
+def test_the_reference_is_in_step_with_the_types() -> None:
+    for path, text in ((reference.SCHEMA, reference.schema()), (reference.PAGE, reference.page())):
+        assert (ROOT / path).read_text(encoding="utf-8") == text, "run `make docs`"
+
+
+def test_code_digest_covers_what_a_stage_imports_and_only_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closure = provenance._closure(["retmech.stages.reduce"])
+    assert {"retmech.stages.reduce", "retmech.reduction.factors", "retmech.labels"} <= closure
+    assert not any(name.startswith(("retmech.models", "retmech.report", "retmech.cli")) for name in closure)
+    before = provenance.code_digest("stages.reduce"), provenance.code_digest("stages.train")
+    package = tmp_path / "retmech"
+    for source in provenance.PACKAGE.rglob("*.py"):
+        target = package / source.relative_to(provenance.PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    (package / "reduction/factors.py").write_text((package / "reduction/factors.py").read_text() + "\n# edited\n")
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    after = provenance.code_digest("stages.reduce"), provenance.code_digest("stages.train")
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_canonical_json_sees_swaps_but_not_the_order_of_keys() -> None:
+    assert provenance.canonical_json({"a": 1, "b": 2}) == provenance.canonical_json({"b": 2, "a": 1})
+    assert provenance.canonical_json({"a": 1, "b": 2}) != provenance.canonical_json({"a": 2, "b": 1})

@@ -1,0 +1,155 @@
+"""The reader and ingest: both layouts, alignment, split, normalization, and clear errors."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from retmech.errors import RecordingError
+from retmech.quality import pearson, reliability, smoothed_rate, spike_triggered_average
+from retmech.readers import stanford
+from retmech.stages.ingest import ingest
+from retmech.stages.simulate import Simulation
+from tests.conftest import INGEST
+
+
+def part(recording: xr.DataTree, path: str) -> xr.Dataset:
+    return recording[path].to_dataset(inherit=True)  # type: ignore[union-attr]
+
+
+def test_responses_stand_at_the_newest_frame_that_drives_them(simulation: Simulation, recording: xr.DataTree) -> None:
+    session, train = simulation.sessions["naturalscene"], part(recording, "naturalscene/train")
+    frames = np.rint(train["time"].values * 100).astype(int)
+    np.testing.assert_array_equal(train["stimulus"], session.train_movie[frames])
+    np.testing.assert_array_equal(train["spike_count"], session.train_count[:, frames + 1])
+
+
+def test_parts_are_whole_spans_of_time_apart_from_each_other(recording: xr.DataTree) -> None:
+    train, validation = (part(recording, f"naturalscene/{p}") for p in ("train", "validation"))
+    for block in range(3):
+        start = 6.0 * block
+        inner = [p["time"].values[p["segment"].values == block] for p in (train, validation)]
+        assert inner[0][0] == pytest.approx(start + 0.5), "the start of the block is left out"
+        assert inner[1][0] - inner[0][-1] == pytest.approx(0.2 + 0.01), "a gap lies between training and validation"
+        assert inner[1][-1] < start + 6
+        for times in inner:
+            np.testing.assert_allclose(np.diff(times), 0.01)
+
+
+def test_normalization_comes_from_the_training_part_alone(recording: xr.DataTree) -> None:
+    train = part(recording, "naturalscene/train")["stimulus"].values
+    assert float(recording["naturalscene/stimulus_mean"]) == pytest.approx(train.mean(), rel=1e-12)
+    assert float(recording["naturalscene/stimulus_std"]) == pytest.approx(train.std(), rel=1e-12)
+
+
+def test_both_layouts_of_the_repeats_give_the_same_trials(raw_files: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    shutil.copy(raw_files["naturalscene"], other)
+    with h5py.File(other, "a") as file:
+        repeats = file["test/repeats"]
+        stacked = np.stack([repeats[cell][...] for cell in ("cell01", "cell02")], axis=1)
+        del file["test/repeats"]
+        file["test/repeats/firing_rate_10ms"] = smoothed_rate(stacked, 10, 100)
+    a, b = (stanford.read(path, INGEST) for path in (raw_files["naturalscene"], other))
+    assert a.cells == b.cells
+    np.testing.assert_array_equal(a.trial_rate, b.trial_rate)
+
+
+def test_cells_are_sorted_as_numbers_and_may_count_from_zero(raw_files: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "zero.h5"
+    shutil.copy(raw_files["naturalscene"], other)
+    with h5py.File(other, "a") as file:
+        second = file["test/repeats/cell02"][...]
+        file.move("test/repeats/cell01", "test/repeats/cell2")
+        file.move("test/repeats/cell02", "test/repeats/cell10")
+    found = stanford.read(other, INGEST)
+    assert found.cells == ["cell2", "cell10"]
+    np.testing.assert_array_equal(found.trial_rate[:, 1], smoothed_rate(second, 10, 100))
+
+
+def test_one_more_response_bin_than_frames_is_used_not_lost(raw_files: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "longer.h5"
+    shutil.copy(raw_files["naturalscene"], other)
+    with h5py.File(other, "a") as file:
+        for name in ("response/binned", "response/firing_rate_10ms", "repeats/cell01", "repeats/cell02"):
+            values = file[f"test/{name}"][...]
+            del file[f"test/{name}"]
+            file[f"test/{name}"] = np.concatenate([values, values[:, -1:]], axis=1)
+        n_frames = file["test/stimulus"].shape[0]
+    recording = ingest({"naturalscene": stanford.read(other, INGEST)}, INGEST)
+    assert recording["naturalscene/test"].sizes["time"] == n_frames
+
+
+BREAKS = {
+    "test/response/binned": "test/response/binned: expected a dataset with 2 dimensions, found none",
+    "train/time": "train/time: expected a dataset",
+    "test/repeats": "test/repeats: expected cell01",
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_missing_dataset_is_named(name: str, raw_files: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.h5"
+    shutil.copy(raw_files["naturalscene"], broken)
+    with h5py.File(broken, "a") as file:
+        del file[name]
+    with pytest.raises(RecordingError) as error:
+        stanford.read(broken, INGEST)
+    assert str(broken) in str(error.value)
+    assert BREAKS[name] in str(error.value)
+
+
+def test_nan_text_and_garbage_are_refused(raw_files: dict[str, Path], tmp_path: Path) -> None:
+    for i, values in enumerate((np.full((2, 1800), np.nan), np.full((2, 1800), b"x"), np.full((2, 1800), -1.0))):
+        broken = tmp_path / f"{i}.h5"
+        shutil.copy(raw_files["naturalscene"], broken)
+        with h5py.File(broken, "a") as file:
+            del file["train/response/binned"]
+            file["train/response/binned"] = values
+        with pytest.raises(RecordingError, match=r"train/response/binned: expected"):
+            stanford.read(broken, INGEST)
+    garbage = tmp_path / "garbage.h5"
+    garbage.write_bytes(b"not HDF5")
+    with pytest.raises(RecordingError, match="cannot be read as HDF5"):
+        stanford.read(garbage, INGEST)
+
+
+def test_settings_that_do_not_fit_the_recording_are_explained(raw_files: dict[str, Path]) -> None:
+    raw = {"naturalscene": stanford.read(raw_files["naturalscene"], INGEST)}
+    for change, message in (
+        ({"blocks": 7}, "1800 frames cannot be cut into ingest.blocks = 7"),
+        ({"skip": 5.9}, "leave nothing to train on"),
+        ({"cells": [0, 5]}, r"\[5\] asked for, but the recording has cells 0 to 1"),
+    ):
+        with pytest.raises(RecordingError, match=message):
+            ingest(raw, INGEST.model_copy(update=change))
+
+
+def test_reliability_is_that_of_signal_plus_noise() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(1, 1, 20000))
+    trials = signal + 2 * rng.normal(size=(10, 1, 20000))  # the average of 10 has noise variance 0.4
+    assert reliability(trials)[0] == pytest.approx(1 / 1.4, abs=0.01)
+    assert np.isnan(reliability(trials[:1])).all()
+    assert np.isnan(reliability(np.zeros((4, 1, 100)))).all()
+
+
+def test_correlation_of_a_constant_is_not_a_number() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 50))
+    assert pearson(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
+    assert np.isnan(pearson(a, np.ones(50)))
+
+
+def test_spike_triggered_average_is_the_sum_over_spikes_within_segments() -> None:
+    rng = np.random.default_rng(0)
+    movie, segment = rng.integers(0, 255, (60, 3, 2)).astype(np.uint8), np.repeat([0, 1], 30)
+    rate = rng.integers(0, 3, (2, 60)).astype(np.float32)
+    history = 5
+    windows = [(t, movie[t - 4 : t + 1][::-1].astype(float) - movie.mean()) for t in range(60) if t % 30 >= 4]
+    for cell in range(2):
+        expected = sum(rate[cell, t] * w for t, w in windows) / sum(rate[cell, t] for t, _ in windows)
+        np.testing.assert_allclose(spike_triggered_average(movie, rate, segment, history)[cell], expected, atol=1e-3)
