@@ -163,14 +163,16 @@ def fit(module: RetinaModule, train: DataLoader[Clip], validation: DataLoader[Cl
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     last = scratch / "last.ckpt"
     history = saved_history(last)
-    best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_last=True, save_on_train_epoch_end=True)
+    best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
+    # `save_last` of the above would save only when there is a new best.
+    every = ModelCheckpoint(scratch, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
     stopping = EarlyStopping("validation_loss", patience=module.config.patience, check_on_train_epoch_end=True)
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=module.config.epochs,
         deterministic=True,
-        callbacks=[History(scratch / "metrics.csv"), stopping, best],
+        callbacks=[History(scratch / "metrics.csv"), stopping, best, every],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -222,7 +224,8 @@ def finished(history: Sequence[Row], config: TrainSettings) -> bool:
 
 def _best_path(last: Path) -> str:
     callbacks = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
-    return str(next(state["best_model_path"] for key, state in callbacks.items() if key.startswith("ModelCheckpoint")))
+    state = next(state for key, state in callbacks.items() if key.startswith("ModelCheckpoint") and "validation_loss" in key)
+    return str(last.with_name(Path(state["best_model_path"]).name))  # the folder may have been moved
 
 
 def poisson_loss(predicted: Tensor, recorded: Tensor, counts: Tensor) -> Tensor:

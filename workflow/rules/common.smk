@@ -14,10 +14,11 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-RECORDINGS = list(CONFIG["recordings"])
-SEEDS = CONFIG["seeds"]
-MODELS = list(CONFIG["train"])
-PROBES = list(CONFIG["synthesize"])
+# Sorted: the order of keys in the config changes no result.
+RECORDINGS = sorted(CONFIG["recordings"])
+SEEDS = sorted(CONFIG["seeds"])
+MODELS = sorted(CONFIG["train"])
+PROBES = sorted(CONFIG["synthesize"])
 CIRCUIT_MODELS = [m for m in MODELS if retmech_config.has_interneurons(CONFIG, m)]
 
 
@@ -80,12 +81,12 @@ def named(names, paths):
 
 def raw_files(wildcards):
     """The raw files of a recording; what the pipeline did not make itself is never older or newer than its results."""
-    files = CONFIG["recordings"][wildcards.recording].values()
+    files = [path for _, path in sorted(CONFIG["recordings"][wildcards.recording].items())]
     return [f if f.startswith("results/") else ancient(f) for f in files]
 
 
 def stimulus_arguments(wildcards, input):
-    return named(CONFIG["recordings"][wildcards.recording], input)
+    return named(sorted(CONFIG["recordings"][wildcards.recording]), input)
 
 
 def compared_models(wildcards):

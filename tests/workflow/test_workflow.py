@@ -1,0 +1,202 @@
+"""The pipeline itself, on a recording of half a minute: whole, exact in its re-runs, and equal after any kill."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import run
+
+ROOT = Path(__file__).parents[2]
+RUN = "results/tiny/bn_cnn/seed1"
+MODEL = f"{RUN}/model.nc"
+DOWNSTREAM_OF_REDUCE = {"reduce", "explain", "report"}
+
+
+def workspace(folder: Path) -> Path:
+    """A folder with the workflow and the tiny config."""
+    folder.mkdir(parents=True)
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(Path(__file__).with_name("config.yaml"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run, in a path with a space."""
+    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
+    run("retmech", "run", "--cores", "2", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def planned(folder: Path) -> set[str]:
+    """The rules that a dry run would execute."""
+    done = run("retmech", "run", "--cores", "2", "--dry-run", "--quiet", "progress", cwd=folder)
+    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE)) - {"all"}
+
+
+def change(folder: Path, section: str, **settings: object) -> None:
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config[section] = {**config.get(section, {}), **settings}
+    path.write_text(yaml.safe_dump(config))
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "results").rglob("*")) if p.is_file()}
+
+
+def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
+    probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation")
+    expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "truth.nc")}
+    expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
+    for model in ("bn_cnn", "ln"):
+        folder = f"results/tiny/{model}/seed1"
+        expected |= {f"{folder}/model.nc", f"{folder}/performance.nc"} | {f"{folder}/responses/{p}.nc" for p in probes}
+    expected |= {f"{RUN}/reduction.nc", f"{RUN}/circuit.nc"} | {f"{RUN}/attributions/{p}.nc" for p in probes}
+    assert set(results(finished)) == expected
+
+
+def test_the_report_has_a_figure_for_every_stage_and_asks_for_nothing(finished: Path) -> None:
+    page = (finished / "results/tiny/report.html").read_text()
+    for title in ("Recording", "Training", "Prediction", "omitted_flash", "motion_reversal", "Factors", "Circuit"):
+        assert f">{title}" in page
+    assert page.count('src="data:image/png;base64,') >= 17
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
+
+
+def test_training_prints_a_line_per_epoch_and_keeps_a_csv(finished: Path) -> None:
+    log = (finished / "logs/train/tiny/bn_cnn/seed1.log").read_text()
+    assert len(re.findall(r"^epoch \d+/12  loss ", log, re.MULTILINE)) == 12
+    assert re.search(r"epoch 2/12 .* s left", log)
+    tables = [p.read_text().splitlines() for p in (finished / "work/checkpoints").glob("*/metrics.csv")]
+    assert sorted(len(lines) for lines in tables) == [3, 13]
+
+
+def test_a_second_run_does_nothing(finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished / "results").rglob("*")}
+    assert planned(finished) == set()
+    run("retmech", "run", "--cores", "2", cwd=finished)
+    assert before == {p: p.stat().st_mtime_ns for p in (finished / "results").rglob("*")}
+
+
+def test_reduce_settings_rerun_reduce_and_what_follows(copy: Path) -> None:
+    change(copy, "reduce", rank=1)
+    assert planned(copy) == DOWNSTREAM_OF_REDUCE
+
+
+def test_a_written_default_and_the_order_of_keys_rerun_nothing(copy: Path) -> None:
+    change(copy, "reduce", split="unit", seed=1)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    (copy / "config.yaml").write_text(yaml.safe_dump(dict(reversed(config.items())), sort_keys=False))
+    assert planned(copy) == set()
+
+
+def test_swapped_values_are_seen(copy: Path) -> None:
+    change(copy, "reduce", rank=3, max_rank=2)
+    assert planned(copy) == DOWNSTREAM_OF_REDUCE
+
+
+def test_a_probe_touches_no_other_probe_and_no_training(copy: Path) -> None:
+    change(copy, "synthesize", latency={"contrasts": [-1, -4]})
+    assert planned(copy) == {"synthesize", "respond", "attribute", "reduce", "explain", "report"}
+
+
+def test_a_wrong_config_stops_before_any_job(copy: Path) -> None:
+    change(copy, "reduce", rank=-1)
+    before = results(copy)
+    done = run("retmech", "run", "--cores", "2", cwd=copy, check=False)
+    assert done.returncode != 0
+    assert "config.yaml: reduce.rank = -1: Input should be greater than or equal to 1" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert results(copy) == before
+
+
+def test_a_broken_recording_is_one_clear_error(copy: Path) -> None:
+    path = copy / "results/raw/insilico/small/naturalscene.h5"
+    path.write_bytes(path.read_bytes()[:5000])
+    output = copy / "out.nc"
+    settings = json.dumps({"blocks": 3})
+    done = run(
+        "retmech", "ingest", "--config", settings, "--stimulus", f"naturalscene={path}", "--output", str(output), cwd=copy, check=False
+    )
+    assert done.returncode == 1
+    assert "naturalscene.h5: cannot be read as HDF5" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
+
+
+def killed(folder: Path, target: str, when: Callable[[], bool]) -> None:
+    """Start the pipeline and kill all of it, without warning, at a moment."""
+    process = subprocess.Popen(
+        ["retmech", "run", "--cores", "2", target],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not when():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_training_killed_in_its_middle_ends_in_the_same_model(finished: Path, copy: Path) -> None:
+    shutil.rmtree(copy / "work")
+    (copy / MODEL).unlink()
+    seen = copy / "work/checkpoints"
+    killed(copy, MODEL, lambda: any(len(p.read_text().splitlines()) > 4 for p in seen.glob("*/metrics.csv")))
+    assert not (copy / MODEL).exists()
+    run("retmech", "run", "--cores", "2", MODEL, cwd=copy)
+    assert "resuming after epoch" in (copy / "logs/train/tiny/bn_cnn/seed1.log").read_text()
+    assert (copy / MODEL).read_bytes() == (finished / MODEL).read_bytes()
+
+
+def test_training_that_was_done_but_not_written_is_not_repeated(finished: Path, copy: Path) -> None:
+    (copy / MODEL).unlink()
+    run("retmech", "run", "--cores", "2", MODEL, cwd=copy)
+    assert "epoch" not in (copy / "logs/train/tiny/bn_cnn/seed1.log").read_text()
+    assert (copy / MODEL).read_bytes() == (finished / MODEL).read_bytes()
+
+
+def test_attribution_killed_in_its_middle_ends_in_the_same_results(finished: Path, copy: Path) -> None:
+    target = f"{RUN}/attributions/motion_anticipation.nc"
+    log = copy / "logs/attribute/tiny/bn_cnn/seed1/motion_anticipation.log"
+    for path in (copy / target, log, copy / RUN / "reduction.nc", copy / RUN / "circuit.nc", copy / "results/tiny/report.html"):
+        path.unlink()
+    killed(copy, target, lambda: log.exists() and "condition 1/" in log.read_text())
+    assert not (copy / target).exists()
+    run("retmech", "run", "--cores", "2", cwd=copy)
+    assert results(copy) == results(finished)
+
+
+def test_a_second_run_beside_the_first_touches_nothing(copy: Path) -> None:
+    (copy / MODEL).unlink()
+    shutil.rmtree(copy / "work")
+    first = subprocess.Popen(["retmech", "run", "--cores", "1", MODEL], cwd=copy, stderr=subprocess.DEVNULL)
+    while not (copy / "work/checkpoints").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = run("retmech", "run", "--cores", "1", cwd=copy, check=False)
+    assert second.returncode == 1
+    assert "another run is under way in this folder" in second.stderr
+    assert first.wait() == 0
