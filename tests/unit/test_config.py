@@ -35,6 +35,11 @@ def test_the_default_is_valid_and_an_omitted_default_equals_a_written_one() -> N
     assert validate(changed("train.ln", None))["train"]["ln"]["architecture"] == "ln"
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_valid(example: Path) -> None:
+    assert validate(yaml.safe_load(example.read_text()))["recordings"]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [

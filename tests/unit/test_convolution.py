@@ -23,7 +23,13 @@ def by_definition(clip: Tensor, weight: Tensor) -> Tensor:
 
 
 sizes = st.tuples(
-    st.integers(1, 2), st.integers(1, 9), st.integers(1, 5), st.integers(1, 7), st.integers(1, 7), st.integers(0, 4), st.integers(0, 4)
+    st.integers(1, 2),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(0, 4),
+    st.integers(0, 4),
 )
 
 

@@ -34,7 +34,9 @@ def test_every_probe_has_the_symmetry_it_declares_and_starts_grey(name: str) -> 
 
 
 @given(st.floats(-400, 400), st.floats(20, 300), st.floats(-3, 3))
-def test_bars_keep_their_width_contrast_and_place_at_all_subpixel_positions(position: float, width: float, contrast: float) -> None:
+def test_bars_keep_their_width_contrast_and_place_at_all_subpixel_positions(
+    position: float, width: float, contrast: float
+) -> None:
     line = bars(np.array([[position]]), width, contrast, GEOMETRY)[0, 0, 0].astype(np.float64)
     assert line.sum() * GEOMETRY.pixel_size == pytest.approx(contrast * width, rel=1e-4, abs=1e-4)
     if abs(contrast) > 0.1:
@@ -78,7 +80,9 @@ def test_latency_of_a_cell_that_speeds_up_with_contrast() -> None:
 def test_a_burst_at_reversal_is_found_at_its_delay() -> None:
     probe = synthesize(GEOMETRY, motion_reversal.Config(), "motion_reversal")
     time, at = probe["time"].values, float(probe["reversal"])
-    rate = np.stack([bump(time, at + 0.15, 30) if np.isfinite(p) else bump(time, at, 10) for p in probe["reversal_position"].values])
+    rate = np.stack(
+        [bump(time, at + 0.15, 30) if np.isfinite(p) else bump(time, at, 10) for p in probe["reversal_position"].values]
+    )
     found = motion_reversal.readout(response(probe, rate), probe)
     np.testing.assert_allclose(found["peak_delay"].values[:-1, 0], 0.15, atol=0.01)
     np.testing.assert_allclose(found["ratio"].values[:-1, 0], 3, rtol=0.01)

@@ -134,7 +134,16 @@ def test_a_broken_recording_is_one_clear_error(copy: Path) -> None:
     output = copy / "out.nc"
     settings = json.dumps({"blocks": 3})
     done = run(
-        "retmech", "ingest", "--config", settings, "--stimulus", f"naturalscene={path}", "--output", str(output), cwd=copy, check=False
+        "retmech",
+        "ingest",
+        "--config",
+        settings,
+        "--stimulus",
+        f"naturalscene={path}",
+        "--output",
+        str(output),
+        cwd=copy,
+        check=False,
     )
     assert done.returncode == 1
     assert "naturalscene.h5: cannot be read as HDF5" in done.stderr
