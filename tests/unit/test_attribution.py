@@ -12,7 +12,7 @@ from retmech.attribution.path import integrate
 from retmech.attribution.symmetry import check, violation
 from retmech.errors import RetmechError
 from retmech.geometry import Geometry
-from retmech.labels import cell_coordinate, geometry_variables, pixel_coordinates, variable
+from retmech.labels import cell_coordinate, geometry_variables, pixel_coordinates
 from retmech.models.architectures import bn_cnn, ln
 from retmech.models.network import Network
 from retmech.models.store import weights_to_dataset
