@@ -41,9 +41,11 @@ class _Source:
         self.file = file
 
     def fail(self, name: str, expected: str, found: str) -> RecordingError:
+        """Return the error that says what is wrong with a dataset."""
         return RecordingError(f"{self.path}: {name}: expected {expected}, found {found}.")
 
     def has(self, name: str) -> bool:
+        """Whether there is a dataset of this name."""
         return isinstance(self.file.get(name), h5py.Dataset)
 
     def array(self, name: str, rank: int) -> NDArray[np.generic]:

@@ -202,9 +202,10 @@ def test_a_second_run_beside_the_first_touches_nothing(copy: Path) -> None:
     (copy / MODEL).unlink()
     shutil.rmtree(copy / "work")
     first = subprocess.Popen(["retmech", "run", "--cores", "1", MODEL], cwd=copy, stderr=subprocess.DEVNULL)
-    while not (copy / "work/checkpoints").exists():
+    while not (copy / "work/run.lock").exists():
         assert first.poll() is None
         time.sleep(0.02)
+    time.sleep(0.5)  # it is locked right after it is made; the run itself takes many seconds more
     second = run("retmech", "run", "--cores", "1", cwd=copy, check=False)
     assert second.returncode == 1
     assert "another run is under way in this folder" in second.stderr
