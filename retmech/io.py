@@ -52,15 +52,16 @@ def write(data: xr.DataTree | xr.Dataset, kind: FileType, path: Path, provenance
     tree.attrs.update(provenance.attributes())
     _validate(tree, kind, path)
     encoding = {node.path: _encoding(node.to_dataset(inherit=False)) for node in tree.subtree}
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         tree.to_netcdf(partial, engine="netcdf4", encoding=encoding)
         os.replace(partial, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the netCDF library reports a full disk as the latter
         raise FileError(f"{path}: cannot be written ({error}). Is there space, and may you write there?") from None
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
 
 
 def read(path: Path, kind: FileType) -> xr.DataTree:

@@ -18,11 +18,12 @@ def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
         test = recording.children[name].children["test"].to_dataset()
         shown = test.isel(time=slice(0, max(1, round(seconds * float(recording.dataset["frame_rate"])))))
         time = shown["time"].values
+        dark, light = shown["stimulus"].values.min(), shown["stimulus"].values.max()
         grid = column.add_gridspec(n_cells + 1, n_frames, height_ratios=[1.5, *([1] * n_cells)])
         span = recording.dataset["x"].values.min(), recording.dataset["x"].values.max()
         for i, frame in enumerate(np.linspace(0, len(time) - 1, n_frames).astype(int)):
             axes = column.add_subplot(grid[0, i])
-            axes.imshow(shown["stimulus"].values[frame], cmap="gray", vmin=0, vmax=255, extent=(*span, *span))
+            axes.imshow(shown["stimulus"].values[frame], cmap="gray", vmin=dark, vmax=light, extent=(*span, *span))
             axes.set_title(f"{time[frame]:.2f} s", fontweight="normal", loc="center")
             axes.set_yticks([])
             axes.set_xticks([round(span[0]), 0, round(span[1])])

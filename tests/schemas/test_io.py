@@ -117,3 +117,25 @@ def test_checks_are_inherited_by_the_models_of_parts(recording: xr.DataTree, tmp
     with pytest.raises(FileError, match="naturalscene/test/"):
         io.write(odd, schemas.RECORDING, tmp_path / "r.nc", Provenance())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    truth: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "truth.nc"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(FileError, match=r"truth\.nc: cannot be written .*No space left"):
+        io.write(truth, schemas.TRUTH, path, Provenance())
+    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"]
+    assert path.read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(truth: xr.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FileError, match="cannot be written"):
+        io.write(truth, schemas.TRUTH, tmp_path / "file/truth.nc", Provenance())
