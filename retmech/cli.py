@@ -140,8 +140,9 @@ def _explain(args: argparse.Namespace) -> None:
     files = _named(args.attributions)
     probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS) for name, path in files.items()}
     reduction = io.read_dataset(args.reduction, schemas.REDUCTION)
-    circuit = explain(io.read(args.model, schemas.MODEL), probes, reduction, _settings(args))
-    provenance = _provenance(args, "stages.explain", model=args.model, reduction=args.reduction, **files)
+    model = io.read(args.model, schemas.MODEL)
+    circuit = explain(model, probes, reduction, _settings(args))
+    provenance = _provenance(args, "stages.explain", _architecture(model), model=args.model, reduction=args.reduction, **files)
     io.write(circuit, schemas.CIRCUIT, args.output, provenance)
 
 

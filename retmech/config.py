@@ -163,6 +163,12 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
     for name in config["ingest"]:
         if name not in config["recordings"]:
             problems.append(f"ingest.{name}: there is no such recording; recordings: {', '.join(config['recordings'])}")
+    for name, settings in config["ingest"].items():
+        if settings["reader"] not in registry.names("reader"):
+            there = ", ".join(registry.names("reader"))
+            problems.append(f"ingest.{name}.reader = {settings['reader']!r}: there is no such reader; there are: {there}")
+        if settings["cells"] and len(set(settings["cells"])) < len(settings["cells"]):
+            problems.append(f"ingest.{name}.cells = {settings['cells']}: a cell stands there twice")
     for name in config["evaluate"]["baselines"]:
         if name not in config["train"]:
             problems.append(f"evaluate.baselines = {name!r}: there is no such model; train: {', '.join(config['train'])}")

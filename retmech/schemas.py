@@ -91,10 +91,13 @@ class _StimulusClass(_Strict):
 
 class _Part(_Strict):
     stimulus: np.uint8 = _variable("time", "y", "x", units="1")
-    spike_count: np.int32 = _variable("cell", "time", units="1", ge=0)
     rate: np.float32 = _variable("cell", "time", units="Hz", ge=0)
     segment: np.int32 = _variable("time", units="1", ge=0)
     time: Coordinate[np.float64] = _coordinate("s")
+
+
+class _TrainPart(_Part):
+    spike_count: np.int32 = _variable("cell", "time", units="1", ge=0)
 
 
 class _TestPart(_Part):
@@ -103,7 +106,7 @@ class _TestPart(_Part):
     noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
 
 
-class _FloatPart(_Part):
+class _FloatTrainPart(_TrainPart):
     stimulus: np.float32 = _variable("time", "y", "x", units="1")
 
 
@@ -238,8 +241,8 @@ RECORDING = FileType(
     1,
     _Recording,
     {
-        "/*/train": (_Part, _FloatPart),
-        "/*/validation": (_Part, _FloatPart),
+        "/*/train": (_TrainPart, _FloatTrainPart),
+        "/*/validation": (_TrainPart, _FloatTrainPart),
         "/*/test": (_TestPart, _FloatTestPart),
         "/*": (_StimulusClass,),
     },

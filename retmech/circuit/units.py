@@ -11,7 +11,7 @@ class Description:
     """One channel. Filters are the best separable approximation of the weights, as the stimulus they respond to."""
 
     temporal: NDArray[np.float64]  # (lag,), in the order of the weights, peak magnitude 1
-    spatial: NDArray[np.float64]  # (y, x), with positive sum of its largest lobe
+    spatial: NDArray[np.float64]  # (y, x), positive where its magnitude is largest
     separability: float  # share of the filter's power in the separable part
     polarity: int  # +1 ON, -1 OFF: sign of the temporal filter's main peak
     time_to_peak: float  # s before the response

@@ -20,7 +20,8 @@ def weights_to_dataset(network: Network) -> xr.Dataset:
         dims = network.weight_dims.get(name, ()) if tensor.ndim else ()
         if len(dims) != tensor.ndim:
             raise TypeError(f"{type(network).__name__}.weight_dims does not name the {tensor.ndim} dimensions of {name}")
-        variables[name] = variable(dims, tensor.detach().cpu().numpy(), "1", name.replace(".", " ").replace("_", " "))
+        unit = "Hz" if name == "rate_scale" else "1"
+        variables[name] = variable(dims, tensor.detach().cpu().numpy(), unit, name.replace(".", " ").replace("_", " "))
     return xr.Dataset(variables)
 
 

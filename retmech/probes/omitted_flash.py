@@ -35,11 +35,12 @@ class Config(ProbeSettings):
 
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
-    """All trains end at the same time."""
-    periods = np.array([geometry.frames(p) for p in config.periods])
+    """All trains end at the same time; after it there is room for the search, however short the tail asked for."""
+    periods = np.array(sorted({geometry.frames(p) for p in config.periods}))
     flash = geometry.frames(config.flash)
     last = geometry.frames(400) + (config.flashes - 1) * periods.max()
-    contrast = np.zeros((len(periods), last + geometry.frames(config.tail)))
+    after = max(geometry.frames(config.tail), periods.max() + geometry.frames(config.window) + 1)
+    contrast = np.zeros((len(periods), last + after))
     for row, period in zip(contrast, periods, strict=True):
         for i in range(config.flashes):
             onset = last - i * period

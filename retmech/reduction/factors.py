@@ -66,7 +66,7 @@ def matched_cosine(a: Matrix, b: Matrix) -> float:
 def principal(matrix: Matrix, count: int) -> tuple[Matrix, NDArray[np.float64]]:
     """Principal axes through the origin and the relative error with the first 1, 2, ... of them.
 
-    The matrix is not centred, so that the error is comparable with that of NMF at the same rank. Axes point to where their
+    The matrix is not centred, since zero attribution has a meaning. Axes point to where their
     largest entry is positive.
 
     Returns

@@ -47,11 +47,15 @@ def stimulus_and_responses(probe: xr.Dataset, attributions: xr.Dataset, response
 def readouts(response: xr.Dataset) -> Figure:
     """Every readout that varies over conditions, against the probe's sweep; numbers per cell beside it."""
     varying = [n for n, v in response.data_vars.items() if v.dims == ("condition", "cell")]
-    sweeps = [v for n, v in response.coords.items() if n != "condition" and v.dims == ("condition",)]
+    sweeps = [v for n, v in response.coords.items() if n != "condition" and v.dims == ("condition",) and v.dtype.kind in "if"]
+    sweeps = sweeps or [_number_of_condition(response)]
     figure = Figure(figsize=(11, 2.7))
     for axes, name in zip(figure.subplots(1, len(varying), squeeze=False)[0], varying, strict=True):
         values = response[name]
-        sweep = max(sweeps, key=lambda s: int((np.isfinite(s.values)[:, None] & np.isfinite(values.values)).sum()))
+        sweep = max(
+            sweeps or [_number_of_condition(response)],
+            key=lambda s: int((np.isfinite(s.values)[:, None] & np.isfinite(values.values)).sum()),
+        )
         for i, cell in enumerate(response["cell"].values):
             known = np.isfinite(sweep.values) & np.isfinite(values.values[:, i])
             order = np.argsort(sweep.values[known])
@@ -62,6 +66,12 @@ def readouts(response: xr.Dataset) -> Figure:
             axes.text(0.5, 0.5, "no cell responds", ha="center", transform=axes.transAxes, color=GREY)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _number_of_condition(response: xr.Dataset) -> xr.DataArray:
+    """What stands in for the sweep of a probe that has none."""
+    numbers = np.arange(1, response.sizes["condition"] + 1)
+    return xr.DataArray(numbers, dims="condition", attrs={"units": "1", "long_name": "number of the condition"})
 
 
 def _with_unit(text: str, values: xr.DataArray) -> str:

@@ -21,7 +21,8 @@ Probes = Mapping[str, xr.Dataset]
 def explain(model: xr.DataTree, probes: Probes, reduction: xr.Dataset, settings: ExplainSettings) -> xr.DataTree:
     """Return the circuit: channels in order of importance and described, the reduced responses and their faithfulness.
 
-    Importance is the mean magnitude of a channel's attribution, each probe and cell counting alike.
+    Importance is the mean magnitude of a channel's attribution in Hz, over probes, cells, conditions and times; cells that fire
+    more count more.
 
     Parameters
     ----------

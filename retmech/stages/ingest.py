@@ -103,10 +103,15 @@ def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSett
     if trials.shape[-1] < test:
         raise RecordingError(f"{name}: single trials have {raw.trial_rate.shape[-1]} bins, fewer than the test movie.")
     rho = reliability(trials)
-    parts["test"] = parts["test"].assign(
-        trial_rate=variable(("trial", "cell", "time"), trials, "Hz", "rate in single trials"),
-        reliability=variable("cell", rho, "1", "split-half reliability of the trial average, Spearman-Brown corrected"),
-        noise_ceiling=variable("cell", np.sqrt(rho), "1", "largest correlation a perfect model can reach"),
+    # The trial average of counts is no count; the trials themselves stand in their place.
+    parts["test"] = (
+        parts["test"]
+        .drop_vars("spike_count")
+        .assign(
+            trial_rate=variable(("trial", "cell", "time"), trials, "Hz", "rate in single trials"),
+            reliability=variable("cell", rho, "1", "split-half reliability of the trial average, Spearman-Brown corrected"),
+            noise_ceiling=variable("cell", np.sqrt(rho), "1", "largest correlation a perfect model can reach"),
+        )
     )
     return {"/": normalization, **parts}
 

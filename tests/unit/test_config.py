@@ -55,6 +55,8 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("train.ln.stimulus", ["gratings"], "train.ln.stimulus = ['gratings']: recording 'insilico' has only naturalscene"),
         ("seeds", [1, 1], "seeds = [1, 1]: a seed stands there twice"),
         ("ingest.other", {}, "ingest.other: there is no such recording"),
+        ("ingest.insilico.reader", "mat", "ingest.insilico.reader = 'mat': there is no such reader; there are: stanford"),
+        ("ingest.insilico.cells", [1, 1], "ingest.insilico.cells = [1, 1]: a cell stands there twice"),
         ("recordings.a b; rm", {"naturalscene": "x"}, "recordings.a b; rm"),
     ],
 )

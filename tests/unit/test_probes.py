@@ -64,6 +64,13 @@ def test_omitted_flash_slope(follows: str, expected: float) -> None:
     np.testing.assert_allclose(found["peak_time"].values[:, 0], np.array(at) - last, atol=1e-3)
 
 
+def test_a_short_tail_and_periods_of_the_same_frames_are_harmless() -> None:
+    probe = synthesize(GEOMETRY, omitted_flash.Config(periods=[80, 82, 160], tail=10), "omitted_flash")
+    np.testing.assert_allclose(probe["period"], [0.08, 0.16])
+    rate = np.stack([bump(probe["time"].values, float(probe["last_flash"]) + p + 0.2) for p in probe["period"].values])
+    assert omitted_flash.readout(response(probe, rate), probe)["slope"].values[0] == pytest.approx(1, abs=0.02)
+
+
 def test_latency_of_a_cell_that_speeds_up_with_contrast() -> None:
     probe = synthesize(GEOMETRY, latency.Config(contrasts=[0, -0.5, -1, -2]), "latency")
     time, onset = probe["time"].values, float(probe["onset"])
