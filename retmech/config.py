@@ -91,9 +91,11 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
         raise ConfigError("\n".join(problems))
 
 
-def has_interneurons(config: Mapping[str, Any], model: str) -> bool:
-    """Whether a model of the config has interneurons that its responses can be attributed to."""
-    return bool(registry.load("architecture", config["train"][model]["architecture"]).INTERNEURONS)
+def interneurons(config: Mapping[str, Any], model: str) -> int:
+    """Number of channels of interneurons that a model's responses can be attributed to; 0 if it has none."""
+    settings = config["train"][model]
+    architecture = registry.load("architecture", settings["architecture"])
+    return int(architecture.interneurons(architecture.Config.model_validate(settings)))
 
 
 def section_settings(section: str, raw: Mapping[str, Any]) -> Any:
@@ -177,6 +179,11 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
             missing = sorted(set(settings["stimulus"]) - set(files))
             if missing:
                 problems.append(f"train.{model}.stimulus = {missing}: recording {recording!r} has only {', '.join(files)}")
+        channels = interneurons(config, model)
+        if channels and config["explain"]["channels"] > channels:
+            problems.append(f"explain.channels = {config['explain']['channels']}: {model} has only {channels} channels")
+        if channels and config["reduce"]["rank"] > 2 * channels:
+            problems.append(f"reduce.rank = {config['reduce']['rank']}: {model} allows {2 * channels}, two for each channel")
     if len(set(config["seeds"])) < len(config["seeds"]):
         problems.append(f"seeds = {config['seeds']}: a seed stands there twice")
     return problems

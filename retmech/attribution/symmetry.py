@@ -35,6 +35,11 @@ def sum_over(values: Tensor, axes: tuple[str, ...]) -> Tensor:
     return values.sum(dim=tuple(AXES[axis] for axis in axes)) if axes else values
 
 
+def mean_over(values: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """Average (..., y, x) over the axes of a symmetry: what all units along them have in common."""
+    return values.mean(dim=tuple(AXES[axis] for axis in axes)) if axes else values
+
+
 def remaining(axes: tuple[str, ...]) -> tuple[str, ...]:
     """The spatial axes without symmetry."""
     return tuple(axis for axis in AXES if axis not in axes)

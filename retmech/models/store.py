@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,12 @@ def weights_to_dataset(network: Network) -> xr.Dataset:
     return xr.Dataset(variables)
 
 
+def network_settings(model: xr.DataTree) -> Any:
+    """Return the settings of a model's architecture."""
+    architecture = registry.load("architecture", str(model.attrs["architecture"]))
+    return architecture.Config.model_validate(json.loads(model.attrs["architecture_settings"]))
+
+
 def load_network(model: xr.DataTree) -> Network:
     """Rebuild a trained network in evaluation mode.
 
@@ -34,8 +41,7 @@ def load_network(model: xr.DataTree) -> Network:
         If the weights in the file are not those that its settings describe.
     """
     architecture = registry.load("architecture", str(model.attrs["architecture"]))
-    config = architecture.Config.model_validate(json.loads(model.attrs["architecture_settings"]))
-    network: Network = architecture.build(config, geometry_of(model), model.sizes["cell"])
+    network: Network = architecture.build(network_settings(model), geometry_of(model), model.sizes["cell"])
     weights: Mapping[str, xr.DataArray] = {str(k): v for k, v in model.children["weights"].data_vars.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: array.shape for name, array in weights.items()}

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from retmech import registry
 from retmech.attribution.path import PathIntegral, integrate
-from retmech.attribution.symmetry import check, remaining, sum_over, violation
+from retmech.attribution.symmetry import AXES, check, mean_over, remaining, sum_over, violation
 from retmech.errors import RetmechError
 from retmech.labels import geometry_of, pixel_coordinates, variable
 from retmech.models.network import Network
 from retmech.models.predict import after_grey
-from retmech.models.store import load_network
+from retmech.models.store import load_network, network_settings
 from retmech.settings import AttributeSettings
 
 Result = dict[str, NDArray[np.generic]]
@@ -33,7 +33,7 @@ def attribute(model: xr.DataTree, probe: xr.Dataset, settings: AttributeSettings
         If the model has no interneurons, or the probe not the symmetry it declares.
     """
     kind = str(model.attrs["architecture"])
-    if not registry.load("architecture", kind).INTERNEURONS:
+    if not registry.load("architecture", kind).interneurons(network_settings(model)):
         raise RetmechError(f"{kind} has no interneurons between stimulus and cells: there is nothing to attribute to.")
     network = load_network(model)
     axes = tuple(str(probe.attrs["symmetry"]).split())
@@ -66,11 +66,10 @@ def _condition(
 
 def _summed(integral: PathIntegral, difference: Tensor, axes: tuple[str, ...]) -> Result:
     units = integral.weight * difference[:, None]
-    dims = tuple({"y": -2, "x": -1}[axis] for axis in axes)
     return {
         "attribution": sum_over(units, axes).float().numpy(),
         "effective_weight": sum_over(integral.weight, axes).float().numpy(),
-        "drive": (difference.mean(dim=dims) if axes else difference).float().numpy(),
+        "drive": mean_over(difference, axes).float().numpy(),
         "excitation": units.clamp(min=0).sum(dim=(-2, -1)).float().numpy(),
         "suppression": units.clamp(max=0).sum(dim=(-2, -1)).float().numpy(),
         "rate": integral.rate.numpy(),
@@ -104,7 +103,7 @@ def _dataset(model: xr.DataTree, probe: xr.Dataset, axes: tuple[str, ...], measu
             "nodes": variable(frame, result["nodes"], "1", "quadrature nodes"),
             "symmetry_violation": variable((), measured, "1", "largest variation along the declared symmetry"),
         },
-        coords={name: v for name, v in probe.coords.items() if name not in AXIS_NAMES and name not in probe.data_vars}
+        coords={name: v for name, v in probe.coords.items() if name not in AXES and name not in probe.data_vars}
         | {
             "cell": model.dataset["cell"].variable,
             "channel": variable("channel", [f"ch{c + 1}" for c in range(n_channels)], "1", "first-layer channel"),
@@ -120,6 +119,3 @@ def _dataset(model: xr.DataTree, probe: xr.Dataset, axes: tuple[str, ...], measu
             "target": "rate after the output nonlinearity",
         },
     )
-
-
-AXIS_NAMES = {"y", "x"}

@@ -54,6 +54,8 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("evaluate.baselines", ["glm"], "evaluate.baselines = 'glm': there is no such model; train: bn_cnn, ln"),
         ("train.ln.stimulus", ["gratings"], "train.ln.stimulus = ['gratings']: recording 'insilico' has only naturalscene"),
         ("seeds", [1, 1], "seeds = [1, 1]: a seed stands there twice"),
+        ("explain.channels", 9, "explain.channels = 9: bn_cnn has only 8 channels"),
+        ("reduce.rank", 17, "reduce.rank = 17: bn_cnn allows 16, two for each channel"),
         ("ingest.other", {}, "ingest.other: there is no such recording"),
         ("ingest.insilico.reader", "mat", "ingest.insilico.reader = 'mat': there is no such reader; there are: stanford"),
         ("ingest.insilico.cells", [1, 1], "ingest.insilico.cells = [1, 1]: a cell stands there twice"),

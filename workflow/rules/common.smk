@@ -19,7 +19,7 @@ RECORDINGS = sorted(CONFIG["recordings"])
 SEEDS = sorted(CONFIG["seeds"])
 MODELS = sorted(CONFIG["train"])
 PROBES = sorted(CONFIG["synthesize"])
-CIRCUIT_MODELS = [m for m in MODELS if retmech_config.has_interneurons(CONFIG, m)]
+CIRCUIT_MODELS = [m for m in MODELS if retmech_config.interneurons(CONFIG, m)]
 
 
 wildcard_constraints:

@@ -1,1 +1,1 @@
-"""One file per architecture. Each has ``Config``, ``INTERNEURONS`` and ``build(config, geometry, cells) -> Network``."""
+"""One file per architecture: ``Config``, ``interneurons(config) -> int`` and ``build(config, geometry, cells) -> Network``."""

@@ -11,8 +11,6 @@ from retmech.models.convolution import SpatiotemporalConv2d
 from retmech.models.network import GaussianNoise, Network
 from retmech.settings import TrainSettings
 
-INTERNEURONS = True  # whether the first layer's units stand between stimulus and cells
-
 
 class Config(TrainSettings):
     """Settings of the BN-CNN. The defaults are the published geometry."""
@@ -79,6 +77,11 @@ class BNCNN(Network):
         hidden = nn.functional.relu(self.noise(_normalize(self.norm_1, drive)))
         hidden = nn.functional.relu(self.noise(_normalize(self.norm_2, self.second_layer(hidden))))
         return self.rate_scale * nn.functional.softplus(self.norm_3(self.dense(hidden.flatten(1))))
+
+
+def interneurons(config: Config) -> int:
+    """Number of first-layer channels that stand between stimulus and cells."""
+    return config.channels[0]
 
 
 def build(config: Config, geometry: Geometry, cells: int) -> BNCNN:

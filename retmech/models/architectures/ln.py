@@ -11,8 +11,6 @@ from retmech.models.convolution import SpatiotemporalConv2d
 from retmech.models.network import Network
 from retmech.settings import TrainSettings
 
-INTERNEURONS = False  # whether the first layer's units stand between stimulus and cells
-
 
 class Config(TrainSettings):
     """Settings of the LN model."""
@@ -40,6 +38,11 @@ class LN(Network):
     def upper(self, drive: Tensor) -> Tensor:
         """Map the filtered stimulus (n, cell, 1, 1) to firing rates (n, cell) in Hz."""
         return self.rate_scale * nn.functional.softplus(drive.flatten(1) + self.bias)
+
+
+def interneurons(config: Config) -> int:
+    """Number of first-layer channels that stand between stimulus and cells: its filters are the cells."""
+    return 0
 
 
 def build(config: Config, geometry: Geometry, cells: int) -> LN:
