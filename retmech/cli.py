@@ -61,18 +61,25 @@ def _train(args: argparse.Namespace) -> None:
 
     from retmech import io, schemas
     from retmech.memory import keep_freed_memory
-    from retmech.models.lightning import scratch_folder
+    from retmech.models.checkpoints import is_first_process, scratch_folder
+    from retmech.models.fitting import Devices
     from retmech.stages.train import train
 
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     settings = _settings(args)
     kind = settings.architecture
-    provenance = _provenance(args, "stages.train", f"models.architectures.{kind}", recording=args.recording)
-    recording = io.read(args.recording, schemas.RECORDING)
+    files, outputs = _named(args.recording), _named(args.output)
+    if list(files) != list(outputs):
+        raise ConfigError(f"expected one --output for each --recording, found {', '.join(outputs)} for {', '.join(files)}")
+    provenance = _provenance(args, "stages.train", f"models.architectures.{kind}", **files)
+    recordings = {name: io.read(path, schemas.RECORDING) for name, path in files.items()}
+    devices = Devices(args.devices, args.nodes, args.accelerator)
     with scratch_folder(args.scratch, {**provenance.attributes(), "seed": args.seed}) as scratch:
-        model = train(recording, settings, kind, args.seed, scratch)
-        io.write(model, schemas.MODEL, args.output, provenance)
+        models = train(recordings, settings, kind, args.seed, scratch, devices)
+        if is_first_process():
+            for name, model in models.items():
+                io.write(model, schemas.MODEL, outputs[name], provenance)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -226,8 +233,13 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("simulate", _simulate, "Record a simulated retina.", "naturalscene", "whitenoise", "truth")
     several(verb("ingest", _ingest, "Read, cut, align and check a raw recording.", "output"), "stimulus")
-    sub = verb("train", _train, "Fit a model.", "recording", "scratch", "output")
+    sub = verb("train", _train, "Fit a model to a recording, or to several that share it.", "scratch")
+    several(sub, "recording")
+    several(sub, "output")
     sub.add_argument("--seed", type=int, default=1)
+    sub.add_argument("--devices", type=int, default=1, help="processes per node, one for each GPU; CPU cores where there is none")
+    sub.add_argument("--nodes", type=int, default=1)
+    sub.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
     threads(sub)
     sub = verb("evaluate", _evaluate, "Hold models against the recording.", "recording", "output", config=False)
     several(sub, "model")

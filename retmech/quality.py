@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 
 def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -> NDArray[np.float32]:
@@ -55,6 +55,17 @@ def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 1
         correlations.append(pearson(*(trial_rate[half].mean(axis=0) for half in halves)))
     r = np.maximum(np.mean(correlations, axis=0), 0)
     return 2 * r / (1 + r)
+
+
+def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> NDArray[np.float32]:
+    """Row and column (cell, 2) in pixels where a receptive field (cell, lag, y, x) has most energy after a blur over pixels.
+
+    The middle of the field for a cell without one, i.e. that never fires.
+    """
+    energy = gaussian_filter((field.astype(np.float64) ** 2).sum(axis=1), (0, blur, blur), mode="constant")
+    peaks = np.stack([np.unravel_index(e.argmax(), e.shape) for e in energy]).astype(np.float32)
+    middle = (np.array(field.shape[2:], np.float32) - 1) / 2
+    return np.where(energy.max(axis=(1, 2))[:, None] > 0, peaks, middle)
 
 
 def spike_triggered_average(

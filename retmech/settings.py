@@ -61,21 +61,32 @@ class TrainSettings(Settings):
     """What every architecture shares: data, loss, optimizer and stopping rule."""
 
     stimulus: list[Name] = Field(["naturalscene"], min_length=1, description="stimulus classes to train on")
+    shared: bool = Field(False, description="train once on all recordings: they share all that does not belong to single cells")
     history: float = Field(400.0, gt=0, le=2000, description="length of the stimulus history, ms")
+    target: Literal["rate", "spikes"] = Field("rate", description="what is fitted: the smoothed rate or the counts per bin")
     clip_length: int = Field(64, ge=1, le=4096, description="consecutive responses in a clip")
-    batch_clips: int = Field(16, ge=1, le=4096, description="clips in a batch")
+    batch_clips: int = Field(16, ge=1, le=4096, description="clips in a batch, over all processes together")
     epochs: int = Field(30, ge=1, le=10000, description="at most")
     patience: int = Field(6, ge=1, le=1000, description="epochs without a better validation loss before it stops")
-    learning_rate: float = Field(5e-3, gt=0, le=1, description="of Adam, at the start")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="sgd has a Nesterov momentum of 0.9")
+    learning_rate: float = Field(5e-3, gt=0, le=1, description="of the optimizer, at the start")
+    schedule: Literal["plateau", "cosine", "constant"] = Field(
+        "plateau", description="of the learning rate: halved where the validation loss stalls, a half cosine to 0, or none"
+    )
     halve_after: int = Field(2, ge=1, le=1000, description="epochs without a better validation loss per halving")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="of the optimizer")
     weight_l2: float = Field(1e-3, ge=0, le=10, description="penalty on the mean over cells of squared weights")
     output_l1: float = Field(0.0, ge=0, le=10, description="penalty on the mean rate relative to the recorded one")
+    gradient_clip: float | None = Field(None, gt=0, le=1e6, description="largest norm of the gradient; none when omitted")
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = Field(
+        "float32", description="of the products; weights stay float32 except with float64. tf32 needs a GPU"
+    )
 
 
 class EvaluateSettings(Settings):
     """What a model's predictions are held against."""
 
-    baselines: list[Name] = Field(["ln"], description="models shown beside every other")
+    baselines: list[Name] = Field(["ln"], description="models shown beside every other, and not taken apart themselves")
 
 
 class AttributeSettings(Settings):

@@ -1,13 +1,17 @@
-"""The first layer: a convolution over space and stimulus history, for clips of consecutive frames."""
+"""Convolutions with two exact backends: over space and stimulus history, for clips of consecutive frames, and over space."""
 
 import math
 from typing import Literal
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
+from retmech.models.fourier import correlate, operations
+
 Backend = Literal["direct", "spectral"]
+
+# How many multiplications of the direct backend take as long as one of the spectral one (docs/performance.md).
+DIRECT_ADVANTAGE = {"cpu": {"time": 0.7, "space": 1.2}}
 
 
 def direct(clip: Tensor, weight: Tensor) -> Tensor:
@@ -30,18 +34,34 @@ def direct(clip: Tensor, weight: Tensor) -> Tensor:
 
 
 def spectral(clip: Tensor, weight: Tensor) -> Tensor:
-    """Compute what :func:`direct` does as a product in the Fourier domain of space and time.
+    """Compute what :func:`direct` does as a product in the Fourier domain: a frame is transformed once, not once a window."""
+    planes = clip.permute(3, 2, 0, 1).unsqueeze(2)
+    return correlate(planes, weight.permute(3, 2, 0, 1).unsqueeze(3)).permute(3, 4, 2, 1, 0)
 
-    Each frame is transformed once, not once for every window that contains it. The circular correlation of period n equals
-    the linear one at the valid lags if n is at least the clip's length, so time is padded to a length with a fast transform.
+
+def spatial_spectral(maps: Tensor, weight: Tensor) -> Tensor:
+    """Compute ``conv2d(maps, weight)`` in the Fourier domain: maps (n, channel, y, x), weight (out, channel, k_y, k_x)."""
+    planes = maps.permute(3, 2, 1, 0).unsqueeze(-1)
+    return correlate(planes, weight.permute(3, 2, 0, 1).unsqueeze(-1)).squeeze(-1).permute(3, 2, 1, 0)
+
+
+def faster_backend(
+    shape: tuple[int, int], kernel: tuple[int, int], channels: int, outs: int, history: int, device: str
+) -> Backend:
+    """Choose by the number of multiplications per response and the speed of each kind, measured per device.
+
+    Parameters
+    ----------
+    shape, kernel
+        Height and width of the planes and the kernels.
+    channels, outs, history
+        Channels of the planes, filters, and frames of history (1 for a convolution over space only).
     """
-    _, n_frames, height, width = clip.shape
-    _, history, kernel_y, kernel_x = weight.shape
-    size = (next_fast_len(n_frames, real=True), height, width)
-    product = torch.fft.rfftn(clip, size, dim=(1, 2, 3))[:, None] * torch.fft.rfftn(weight, size, dim=(1, 2, 3)).conj()
-    drive = torch.fft.irfftn(product, size, dim=(2, 3, 4))
-    valid = drive[:, :, : n_frames - history + 1, : height - kernel_y + 1, : width - kernel_x + 1]
-    return valid.transpose(1, 2)
+    out = (shape[0] - kernel[0] + 1) * (shape[1] - kernel[1] + 1)
+    multiplications = out * kernel[0] * kernel[1] * channels * outs * history
+    kind = "time" if history > 1 else "space"
+    advantage = DIRECT_ADVANTAGE.get(device, DIRECT_ADVANTAGE["cpu"])[kind]
+    return "spectral" if operations(shape, kernel, channels, outs, history) * advantage < multiplications else "direct"
 
 
 class SpatiotemporalConv2d(nn.Module):
@@ -52,10 +72,10 @@ class SpatiotemporalConv2d(nn.Module):
     channels, history, kernel
         Number of filters, frames of history, and height and width of the filters in pixels.
     backend
-        ``direct`` or ``spectral``; both are exact and share the weights.
+        ``direct`` or ``spectral``: both are exact and share the weights. The faster one if omitted.
     """
 
-    def __init__(self, channels: int, history: int, kernel: tuple[int, int], backend: Backend) -> None:
+    def __init__(self, channels: int, history: int, kernel: tuple[int, int], backend: Backend | None = None) -> None:
         super().__init__()
         self.backend = backend
         self.weight = nn.Parameter(torch.empty(channels, history, *kernel))
@@ -63,4 +83,36 @@ class SpatiotemporalConv2d(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Map a clip (batch, time, y, x) to the drive (batch, time - history + 1, channel, y', x')."""
-        return (direct if self.backend == "direct" else spectral)(clip, self.weight)
+        return spatiotemporal(clip, self.weight, self.backend)
+
+
+def spatiotemporal(clip: Tensor, weight: Tensor, backend: Backend | None = None) -> Tensor:
+    """Apply the backend asked for, or the faster one, to a clip; shapes as in :func:`direct`."""
+    channels, history, *kernel = weight.shape
+    backend = backend or faster_backend(_pair(clip), (kernel[0], kernel[1]), 1, channels, history, clip.device.type)
+    return (direct if backend == "direct" else spectral)(clip, weight)
+
+
+class SpatialConv2d(nn.Module):
+    """Convolution over space without bias, (n, channel, y, x) to (n, out, y', x'), with the same choice of backends."""
+
+    def __init__(self, channels: int, outs: int, kernel: tuple[int, int], backend: Backend | None = None) -> None:
+        super().__init__()
+        self.backend = backend
+        self.weight = nn.Parameter(torch.empty(outs, channels, *kernel))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Correlate maps (n, channel, y, x) with every kernel at the valid positions."""
+        return spatial(maps, self.weight, self.backend)
+
+
+def spatial(maps: Tensor, weight: Tensor, backend: Backend | None = None) -> Tensor:
+    """Apply the backend asked for, or the faster one, to maps; shapes as in :func:`spatial_spectral`."""
+    outs, channels, *kernel = weight.shape
+    backend = backend or faster_backend(_pair(maps), (kernel[0], kernel[1]), channels, outs, 1, maps.device.type)
+    return nn.functional.conv2d(maps, weight) if backend == "direct" else spatial_spectral(maps, weight)
+
+
+def _pair(planes: Tensor) -> tuple[int, int]:
+    return planes.shape[-2], planes.shape[-1]

@@ -1,11 +1,11 @@
 """What all architectures have in common: a first layer that sees time, and purely spatial layers above it."""
 
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from retmech.models.convolution import SpatiotemporalConv2d
+CHUNK = 512  # responses at a time
 
 
 class Network(nn.Module):
@@ -13,45 +13,73 @@ class Network(nn.Module):
 
     Attributes
     ----------
+    first_layer
+        Maps a clip to its drive, and has the ``weight`` (channel, history, kernel_y, kernel_x) of its filters.
     weight_dims
-        Names of the dimensions of the parameters and buffers, for storage.
+        Names of the dimensions of the parameters and buffers, for storage. What has the dimension ``cell`` belongs to single
+        cells; all else is shared by them.
+    spike_lags
+        Bins of each cell's own past spikes that it needs beside the stimulus.
     """
 
-    weight_dims: ClassVar[dict[str, tuple[str, ...]]] = {}
+    first_layer: nn.Module
     rate_scale: Tensor
+    weight_dims: Mapping[str, tuple[str, ...]]
+    spike_lags = 0
 
-    def __init__(self, first_layer: SpatiotemporalConv2d, cells: int) -> None:
+    def __init__(self, cells: int) -> None:
         super().__init__()
-        self.first_layer = first_layer
         self.register_buffer("rate_scale", torch.ones(cells))
+
+    @property
+    def filters(self) -> Tensor:
+        """The first layer's filters (channel, history, kernel_y, kernel_x), oldest frame first."""
+        weight = self.first_layer.weight
+        assert isinstance(weight, Tensor)
+        return weight
 
     @property
     def history(self) -> int:
         """Frames of stimulus history behind each response."""
-        return self.first_layer.weight.shape[1]
+        return self.filters.shape[1]
+
+    def place(self, centres: Tensor) -> None:
+        """Learn where the cells' receptive fields are, (cell, 2) as row and column; only some architectures ask for it."""
 
     def channel_gain(self) -> Tensor:
         """Mean gain (channel,) from the first layer's output to what its units rectify: its sign says which way they act."""
-        return torch.ones(self.first_layer.weight.shape[0])
+        return torch.ones(len(self.filters))
 
     def upper(self, drive: Tensor) -> Tensor:
         """Map the first layer's output (n, channel, y, x) to firing rates (n, cell) in Hz."""
         raise TypeError(f"{type(self).__name__} must define the layers above its first")
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """Map clips of contrast (batch, time, y, x) to firing rates (batch, time - history + 1, cell) in Hz."""
+    def forward(self, clip: Tensor, spikes: Tensor | None = None) -> Tensor:
+        """Map clips of contrast (batch, time, y, x) to firing rates (batch, time - history + 1, cell) in Hz.
+
+        ``spikes`` (batch, time, cell) are the counts in the bins of the clip, for architectures that need them.
+        """
         drive: Tensor = self.first_layer(clip)
         rate: Tensor = self.upper(drive.flatten(0, 1))
         return rate.unflatten(0, drive.shape[:2])
 
+    def drives(self, movie: Tensor) -> Iterator[Tensor]:
+        """Yield the drive (n, channel, y, x) of a whole movie (time, y, x) in chunks of bounded memory."""
+        n_responses = len(movie) - self.history + 1
+        for start in range(0, n_responses, CHUNK):
+            yield self.first_layer(movie[None, start : min(start + CHUNK, n_responses) + self.history - 1])[0]
 
-class GaussianNoise(nn.Module):
-    """Additive noise while training, none afterwards."""
+    def predict(self, movie: Tensor) -> Tensor:
+        """Return the rates (time - history + 1, cell) in Hz that a movie of contrast (time, y, x) alone predicts."""
+        return torch.cat([self.upper(drive) for drive in self.drives(movie)])
 
-    def __init__(self, std: float) -> None:
-        super().__init__()
-        self.std = std
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Add noise of the layer's standard deviation in training mode."""
-        return x + self.std * torch.randn_like(x) if self.training else x
+def norm_dims(norms: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Name the dimensions of the parameters and statistics of batch norms, given those of what they normalize."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    return {f"{norm}.{name}": dims for norm, dims in norms.items() for name in names}
+
+
+def valid(shape: tuple[int, int], kernel: int) -> tuple[int, int]:
+    """Height and width of what a square kernel leaves of a plane."""
+    return shape[0] - kernel + 1, shape[1] - kernel + 1

@@ -14,16 +14,17 @@ from retmech.labels import geometry_of, variable
 from retmech.models.network import Network
 
 
-def weights_to_dataset(network: Network) -> xr.Dataset:
-    """Return all parameters and buffers by name, e.g. ``first_layer.weight``; batch norms' counters have no dimension."""
+def weights_to_dataset(network: Network, cells: slice = slice(None)) -> xr.Dataset:
+    """Return all parameters and buffers by name, e.g. ``first_layer.weight``, those of single cells for some only."""
     variables = {}
     for name, tensor in network.state_dict().items():
-        dims = network.weight_dims.get(name, ()) if tensor.ndim else ()
+        dims = network.weight_dims.get(name, ())
         if len(dims) != tensor.ndim:
             raise TypeError(f"{type(network).__name__}.weight_dims does not name the {tensor.ndim} dimensions of {name}")
         unit = "Hz" if name == "rate_scale" else "1"
         variables[name] = variable(dims, tensor.detach().cpu().numpy(), unit, name.replace(".", " ").replace("_", " "))
-    return xr.Dataset(variables)
+    dataset = xr.Dataset(variables)
+    return dataset.isel(cell=cells) if "cell" in dataset.dims else dataset
 
 
 def network_settings(model: xr.DataTree) -> Any:

@@ -10,7 +10,7 @@ from retmech import registry
 from retmech.attribution.path import PathIntegral, integrate
 from retmech.attribution.symmetry import AXES, check, mean_over, remaining, sum_over, violation
 from retmech.errors import RetmechError
-from retmech.labels import geometry_of, pixel_coordinates, variable
+from retmech.labels import pixel_coordinates, variable
 from retmech.models.network import Network
 from retmech.models.predict import after_grey
 from retmech.models.store import load_network, network_settings
@@ -49,7 +49,8 @@ def attribute(model: xr.DataTree, probe: xr.Dataset, settings: AttributeSettings
     for i, drive in enumerate(drives):
         results.append(_condition(network, drive, baseline, axes, largest, settings))
         print(f"condition {i + 1}/{len(drives)}: {probe['condition'].values[i]}", flush=True)
-    return _dataset(model, probe, axes, measured, {k: np.stack([r[k] for r in results]) for k in results[0]})
+    units = drives[0].shape[-2], drives[0].shape[-1]
+    return _dataset(model, probe, axes, units, measured, {k: np.stack([r[k] for r in results]) for k in results[0]})
 
 
 def _condition(
@@ -79,15 +80,18 @@ def _summed(integral: PathIntegral, difference: Tensor, axes: tuple[str, ...]) -
     }
 
 
-def _dataset(model: xr.DataTree, probe: xr.Dataset, axes: tuple[str, ...], measured: float, result: Result) -> xr.Dataset:
+def _dataset(
+    model: xr.DataTree,
+    probe: xr.Dataset,
+    axes: tuple[str, ...],
+    units: tuple[int, int],
+    measured: float,
+    result: Result,
+) -> xr.Dataset:
     frame, space = ("condition", "time"), remaining(axes)
     unit = (*frame, "cell", "channel", *space)
     n_channels = result["drive"].shape[2]
-    units_shape = tuple(
-        n - k + 1
-        for n, k in zip(geometry_of(model).shape, model.children["weights"].dataset["first_layer.weight"].shape[2:], strict=True)
-    )
-    places = pixel_coordinates((units_shape[0], units_shape[1]), float(model.dataset["pixel_size"]))
+    places = pixel_coordinates(units, float(model.dataset["pixel_size"]))
     return xr.Dataset(
         {
             "attribution": variable(unit, result["attribution"], "Hz", "attribution of the rate to a unit"),

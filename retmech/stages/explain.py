@@ -104,7 +104,7 @@ def _description(
 ) -> xr.Dataset:
     network = load_network(model)
     sign = network.channel_gain().sign().numpy()[:, None, None, None]  # a negative gain turns a unit's filter round
-    weight, lag = sign * network.first_layer.weight.detach().numpy(), model.dataset["lag"].values
+    weight, lag = sign * network.filters.detach().numpy(), model.dataset["lag"].values
     units = [describe(w, lag) for w in weight]
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)

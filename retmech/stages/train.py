@@ -1,18 +1,24 @@
-"""Fit a network to a recording."""
+"""Fit a network to a recording, or to several that share it."""
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 
 from retmech import registry
+from retmech.errors import RecordingError
 from retmech.labels import geometry_of, geometry_variables, variable
-from retmech.models.data import ClipDataset, loader
-from retmech.models.lightning import COLUMNS, RetinaModule, fit
+from retmech.models.data import ClipData, ClipDataset, cut
+from retmech.models.fitting import ONE_PROCESS, Devices, fit
+from retmech.models.lightning import RetinaModule
+from retmech.models.network import Network
+from retmech.models.progress import COLUMNS
 from retmech.models.store import weights_to_dataset
 from retmech.provenance import canonical_json
+from retmech.quality import receptive_field_centre
 from retmech.settings import TrainSettings
 
 MIN_RATE_SCALE = 0.1  # Hz: a cell that never fires must not divide by zero
@@ -25,52 +31,96 @@ CURVES = {
 }
 
 
-def train(recording: xr.DataTree, config: TrainSettings, architecture: str, seed: int, scratch: Path) -> xr.DataTree:
-    """Return the trained model of a recording.
+def train(
+    recordings: Mapping[str, xr.DataTree],
+    config: TrainSettings,
+    architecture: str,
+    seed: int,
+    scratch: Path,
+    devices: Devices = ONE_PROCESS,
+) -> dict[str, xr.DataTree]:
+    """Return the trained model of each recording.
 
     Parameters
     ----------
-    recording
-        As :func:`retmech.stages.ingest.ingest` gives it.
+    recordings
+        Name -> recording, as :func:`retmech.stages.ingest.ingest` gives it. Several are fitted together: they share all of the
+        network that does not belong to single cells.
     seed
         Of the initial weights, the order of the clips and the noise.
     scratch
         Folder for checkpoints, to go on from after an interruption. It must belong to these inputs and settings alone.
     """
+    _check_same_geometry(recordings)
+    cells = _places([recording.sizes["cell"] for recording in recordings.values()])
+    first = next(iter(recordings.values()))
     torch.manual_seed(seed)
-    network = registry.load("architecture", architecture).build(config, geometry_of(recording), recording.sizes["cell"])
-    mean, std = _normalization([recording.children[name] for name in config.stimulus])
-    rate = np.concatenate([recording.children[name].children["train"].dataset["rate"].values for name in config.stimulus], axis=1)
-    scale = np.maximum(rate.mean(axis=1), MIN_RATE_SCALE)
+    network: Network = registry.load("architecture", architecture).build(config, geometry_of(first), cells[-1].stop)
+    network.place(torch.from_numpy(np.concatenate([_centres(recording) for recording in recordings.values()])))
+    mean, std = _normalization([r.children[name] for r in recordings.values() for name in config.stimulus])
+    scale = np.concatenate([_mean_rate(recording, config.stimulus) for recording in recordings.values()])
     network.rate_scale.copy_(torch.from_numpy(scale))
     module = RetinaModule(network, config, mean, std, seed)
-    parts = {
-        part: [
-            ClipDataset(recording.children[name].children[part].to_dataset(), network.history, config.clip_length)
-            for name in config.stimulus
-        ]
-        for part in ("train", "validation")
-    }
-    fit(
-        module,
-        loader(parts["train"], config.batch_clips, seed),
-        loader(parts["validation"], config.batch_clips, None),
-        scratch,
-    )
-    model = xr.DataTree.from_dict({"/": _root(recording, module, mean, std, scale), "/weights": weights_to_dataset(network)})
-    model.attrs |= {"architecture": architecture, "architecture_settings": canonical_json(config.model_dump(mode="json"))}
-    return model
+    clips = [_clips(recordings, cells, part, network.history, config) for part in ("train", "validation")]
+    fit(module, ClipData(*clips, config.batch_clips, seed), scratch, devices)
+    models = {}
+    for (name, recording), place in zip(recordings.items(), cells, strict=True):
+        root = _root(recording, module, scale[place])
+        models[name] = xr.DataTree.from_dict({"/": root, "/weights": weights_to_dataset(network, place)})
+        models[name].attrs |= {
+            "architecture": architecture,
+            "architecture_settings": canonical_json(config.model_dump(mode="json")),
+            "trained_with": canonical_json(sorted(recordings)),
+            "processes": devices.processes,
+        }
+    return models
+
+
+def _clips(
+    recordings: Mapping[str, xr.DataTree], cells: Sequence[slice], part: str, history: int, config: TrainSettings
+) -> ClipDataset:
+    """The clips of one part of all recordings and stimulus classes."""
+    parts = []
+    for recording, place in zip(recordings.values(), cells, strict=True):
+        spike_rate = geometry_of(recording).frame_rate if config.target == "spikes" else None
+        for name in config.stimulus:
+            dataset = recording.children[name].children[part].to_dataset()
+            parts.append(cut(dataset, history, config.clip_length, place, spike_rate))
+    return ClipDataset(parts, history, config.clip_length, cells[-1].stop)
+
+
+def _check_same_geometry(recordings: Mapping[str, xr.DataTree]) -> None:
+    found = {name: geometry_of(recording) for name, recording in recordings.items()}
+    if len(set(found.values())) > 1:
+        listed = "; ".join(f"{name}: {geometry}" for name, geometry in found.items())
+        raise RecordingError(f"recordings that share a model must have equal frames, frame rate and pixel size, found {listed}")
+
+
+def _places(numbers: Sequence[int]) -> list[slice]:
+    """Where each recording's cells stand among all."""
+    edges = np.cumsum([0, *numbers]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _centres(recording: xr.DataTree) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return receptive_field_centre(recording.dataset["receptive_field"].transpose("cell", "lag", "y", "x").values)
+
+
+def _mean_rate(recording: xr.DataTree, stimuli: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    rates = [recording.children[name].children["train"].dataset["rate"].values for name in stimuli]
+    mean = sum(rate.sum(axis=1, dtype=np.float64) for rate in rates) / sum(rate.shape[1] for rate in rates)
+    return np.maximum(mean, MIN_RATE_SCALE).astype(np.float32)
 
 
 def _normalization(classes: list[xr.DataTree]) -> tuple[float, float]:
-    """Mean and standard deviation of the training movies of all classes together."""
+    """Mean and standard deviation of the training movies of all classes and recordings together."""
     weight = np.array([c.children["train"].sizes["time"] for c in classes], np.float64)
     mean, std = (np.array([float(c.dataset[name]) for c in classes]) for name in ("stimulus_mean", "stimulus_std"))
     total = np.average(mean, weights=weight)
     return float(total), float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=weight)))
 
 
-def _root(recording: xr.DataTree, module: RetinaModule, mean: float, std: float, scale: NDArray[np.float32]) -> xr.Dataset:
+def _root(recording: xr.DataTree, module: RetinaModule, scale: np.ndarray[tuple[int], np.dtype[np.float32]]) -> xr.Dataset:
     history = module.network.history
     curves = {name: np.array([row[name] for row in module.history]) for name in COLUMNS}
     best = int(curves["epoch"][curves["validation_loss"].argmin()])
@@ -78,9 +128,9 @@ def _root(recording: xr.DataTree, module: RetinaModule, mean: float, std: float,
     return xr.Dataset(
         geometry_variables(geometry_of(recording))
         | {
-            "stimulus_mean": variable((), mean, "1", "luminance of zero contrast"),
-            "stimulus_std": variable((), std, "1", "luminance of unit contrast"),
-            "rate_scale": variable("cell", scale.astype(np.float32), "Hz", "mean rate in training"),
+            "stimulus_mean": variable((), module.mean, "1", "luminance of zero contrast"),
+            "stimulus_std": variable((), module.std, "1", "luminance of unit contrast"),
+            "rate_scale": variable("cell", scale, "Hz", "mean rate in training"),
             "best_epoch": variable((), best, "1", "epoch whose weights are kept"),
         }
         | {name: variable("epoch", curves[name], "1", text) for name, text in CURVES.items()},

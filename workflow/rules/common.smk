@@ -19,7 +19,9 @@ RECORDINGS = sorted(CONFIG["recordings"])
 SEEDS = sorted(CONFIG["seeds"])
 MODELS = sorted(CONFIG["train"])
 PROBES = sorted(CONFIG["synthesize"])
-CIRCUIT_MODELS = [m for m in MODELS if retmech_config.interneurons(CONFIG, m)]
+SHARED_MODELS = [m for m in MODELS if CONFIG["train"][m]["shared"]]
+# What is only there to be compared with is not taken apart.
+CIRCUIT_MODELS = [m for m in MODELS if retmech_config.interneurons(CONFIG, m) and m not in CONFIG["evaluate"]["baselines"]]
 
 
 wildcard_constraints:
@@ -64,6 +66,11 @@ def code(section):
     return digest
 
 
+def one_of(names):
+    """A wildcard's constraint: one of these names, or nothing at all."""
+    return "|".join(names) or "$^"
+
+
 def compared(model):
     """A model and the baselines that stand beside it."""
     return [model, *(b for b in CONFIG["evaluate"]["baselines"] if b != model)]
@@ -92,6 +99,14 @@ def stimulus_arguments(wildcards, input):
 def compared_models(wildcards):
     """The model and, of the same seed, the baselines beside it."""
     return [f"results/{{recording}}/{model}/seed{{seed}}/model.nc" for model in compared(wildcards.model)]
+
+
+def shared_arguments(wildcards, input):
+    return named(RECORDINGS, input)
+
+
+def shared_outputs(wildcards, output):
+    return named(RECORDINGS, output)
 
 
 def model_arguments(wildcards, input):

@@ -7,12 +7,43 @@ rule train:
         "logs/train/{recording}/{model}/seed{seed}.log",
     benchmark:
         "logs/train/{recording}/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(m for m in MODELS if m not in SHARED_MODELS),
     conda:
         "../../envs/retmech.yaml"
     threads: 2
+    resources:
+        devices=1,
     params:
         config=stage("train", "model"),
         code=code("train"),
     shell:
-        "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads}"
-        " --scratch work/checkpoints --recording {input:q} --output {output:q} &> {log:q}"
+        "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} --devices {resources.devices}"
+        " --scratch work/checkpoints --recording {wildcards.recording}={input:q}"
+        " --output {wildcards.recording}={output:q} &> {log:q}"
+
+
+rule train_shared:
+    input:
+        expand("results/{recording}/recording.nc", recording=RECORDINGS),
+    output:
+        expand("results/{recording}/{{model}}/seed{{seed}}/model.nc", recording=RECORDINGS),
+    log:
+        "logs/train/shared/{model}/seed{seed}.log",
+    benchmark:
+        "logs/train/shared/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(SHARED_MODELS),
+    conda:
+        "../../envs/retmech.yaml"
+    threads: 2
+    resources:
+        devices=1,
+    params:
+        config=stage("train", "model"),
+        code=code("train"),
+        recordings=shared_arguments,
+        models=shared_outputs,
+    shell:
+        "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} --devices {resources.devices}"
+        " --scratch work/checkpoints --recording {params.recordings:q} --output {params.models:q} &> {log:q}"

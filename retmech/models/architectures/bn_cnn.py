@@ -1,14 +1,15 @@
 """BN-CNN: the network of Tanaka et al. (NeurIPS 2019, arXiv 1912.06207) and Maheswaranathan et al. (Neuron 2023)."""
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from retmech.errors import ConfigError
 from retmech.geometry import Geometry
-from retmech.models.convolution import SpatiotemporalConv2d
-from retmech.models.network import GaussianNoise, Network
+from retmech.models.convolution import SpatialConv2d, SpatiotemporalConv2d
+from retmech.models.network import Network, norm_dims, valid
+from retmech.models.normalization import BatchNorm, GaussianNoise
 from retmech.settings import TrainSettings
 
 
@@ -35,47 +36,48 @@ class BNCNN(Network):
     Only the first convolution sees time. Convolutions and dense layer have no bias: the batch norms after them have one.
     """
 
-    weight_dims: ClassVar[dict[str, tuple[str, ...]]] = {
-        "rate_scale": ("cell",),
-        "first_layer.weight": ("channel", "lag", "kernel_y", "kernel_x"),
-        "second_layer.weight": ("channel_2", "channel", "kernel_2_y", "kernel_2_x"),
-        "dense.weight": ("cell", "unit_2"),
-    } | {
-        f"norm_{i}.{name}": (dim,)
-        for i, dim in (("1", "norm_unit_1"), ("2", "norm_unit_2"), ("3", "cell"))
-        for name in ("weight", "bias", "running_mean", "running_var")
-    }
-
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
+        super().__init__(cells)
         kernel_1, kernel_2 = config.kernels
         channels_1, channels_2 = config.channels
-        shape_1 = _valid(geometry.shape, kernel_1)
-        shape_2 = _valid(shape_1, kernel_2)
+        shape_1 = valid(geometry.shape, kernel_1)
+        shape_2 = valid(shape_1, kernel_2)
         if min(shape_2) < 1:
             raise ConfigError(
                 f"kernels = {config.kernels} do not fit into frames of {geometry.shape[0]} x {geometry.shape[1]} pixels: "
                 f"together they may cover at most {min(geometry.shape) + 1} pixels."
             )
-        history = geometry.frames(config.history)
-        first = SpatiotemporalConv2d(channels_1, history, (kernel_1, kernel_1), "spectral")
-        super().__init__(first, cells)
-        self.norm_1 = _batch_norm(channels_1, shape_1, config)
+        per_unit = config.batch_norm == "unit"
+        momentum = config.batch_norm_momentum
+        self.first_layer = SpatiotemporalConv2d(channels_1, geometry.frames(config.history), (kernel_1, kernel_1))
+        self.norm_1 = BatchNorm((channels_1, *shape_1) if per_unit else (channels_1,), momentum)
         self.noise = GaussianNoise(config.noise)
-        self.second_layer = nn.Conv2d(channels_1, channels_2, kernel_2, bias=False)
-        self.norm_2 = _batch_norm(channels_2, shape_2, config)
+        self.second_layer = SpatialConv2d(channels_1, channels_2, (kernel_2, kernel_2))
+        self.norm_2 = BatchNorm((channels_2, *shape_2) if per_unit else (channels_2,), momentum)
         self.dense = nn.Linear(channels_2 * shape_2[0] * shape_2[1], cells, bias=False)
-        self.norm_3 = nn.BatchNorm1d(cells, eps=1e-3, momentum=config.batch_norm_momentum)
+        self.norm_3 = BatchNorm((cells,), momentum)
+        self.weight_dims = {
+            "rate_scale": ("cell",),
+            "first_layer.weight": ("channel", "lag", "kernel_y", "kernel_x"),
+            "second_layer.weight": ("channel_2", "channel", "kernel_2_y", "kernel_2_x"),
+            "dense.weight": ("cell", "unit_2"),
+        } | norm_dims(
+            {
+                "norm_1": ("channel", "unit_y", "unit_x") if per_unit else ("channel",),
+                "norm_2": ("channel_2", "unit_2_y", "unit_2_x") if per_unit else ("channel_2",),
+                "norm_3": ("cell",),
+            }
+        )
 
     def channel_gain(self) -> Tensor:
         """Mean over each channel's units of the first batch norm's gamma / sigma."""
-        variance = self.norm_1.get_buffer("running_var") + self.norm_1.eps
-        gain = self.norm_1.weight / variance.sqrt()
-        return gain.detach().view(self.first_layer.weight.shape[0], -1).mean(dim=1)
+        gain = self.norm_1.gain().detach()
+        return gain.view(len(gain), -1).mean(dim=1)
 
     def upper(self, drive: Tensor) -> Tensor:
         """Map the first convolution's output (n, channel, y, x) to firing rates (n, cell) in Hz."""
-        hidden = nn.functional.relu(self.noise(_normalize(self.norm_1, drive)))
-        hidden = nn.functional.relu(self.noise(_normalize(self.norm_2, self.second_layer(hidden))))
+        hidden = nn.functional.relu(self.noise(self.norm_1(drive)))
+        hidden = nn.functional.relu(self.noise(self.norm_2(self.second_layer(hidden))))
         return self.rate_scale * nn.functional.softplus(self.norm_3(self.dense(hidden.flatten(1))))
 
 
@@ -87,19 +89,3 @@ def interneurons(config: Config) -> int:
 def build(config: Config, geometry: Geometry, cells: int) -> BNCNN:
     """Return an untrained BN-CNN."""
     return BNCNN(config, geometry, cells)
-
-
-def _valid(shape: tuple[int, int], kernel: int) -> tuple[int, int]:
-    return shape[0] - kernel + 1, shape[1] - kernel + 1
-
-
-def _batch_norm(channels: int, shape: tuple[int, int], config: Config) -> nn.BatchNorm1d | nn.BatchNorm2d:
-    if config.batch_norm == "channel":
-        return nn.BatchNorm2d(channels, eps=1e-3, momentum=config.batch_norm_momentum)
-    return nn.BatchNorm1d(channels * shape[0] * shape[1], eps=1e-3, momentum=config.batch_norm_momentum)
-
-
-def _normalize(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Apply a batch norm per channel, or per unit: the latter sees every unit as a feature of its own."""
-    normalized: Tensor = norm(x) if isinstance(norm, nn.BatchNorm2d) else norm(x.flatten(1)).view_as(x)
-    return normalized

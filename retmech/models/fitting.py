@@ -1,0 +1,120 @@
+"""One training: a trainer on whatever devices there are, from the last checkpoint if there is one, to the best weights."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from retmech.errors import RetmechError
+from retmech.models.checkpoints import best_checkpoint, finished, saved_history
+from retmech.models.data import ClipData
+from retmech.models.lightning import RetinaModule, processes
+from retmech.models.progress import History, progress_bar
+
+LIGHTNING_PRECISION = {"float32": "32-true", "tf32": "32-true", "bfloat16": "bf16-mixed", "float64": "64-true"}
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a training runs on; it changes no result beyond rounding.
+
+    Attributes
+    ----------
+    per_node, nodes
+        One process each for so many devices on so many nodes.
+    accelerator
+        As Lightning names it; ``auto`` takes a GPU where there is one.
+    """
+
+    per_node: int = 1
+    nodes: int = 1
+    accelerator: str = "auto"
+
+    @property
+    def processes(self) -> int:
+        """Number of processes."""
+        return self.per_node * self.nodes
+
+
+ONE_PROCESS = Devices()
+
+
+def fit(
+    module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = ONE_PROCESS, callbacks: Sequence[pl.Callback] = ()
+) -> None:
+    """Train until the validation loss stops falling and leave the best weights in the module.
+
+    Parameters
+    ----------
+    scratch
+        Folder of this training's checkpoints. If it holds a last checkpoint, training goes on from there.
+    callbacks
+        More of Lightning's callbacks, e.g. to measure.
+
+    Raises
+    ------
+    RetmechError
+        If the processes that were asked for did not come together, or the loss is no number.
+    """
+    last = scratch / "last.ckpt"
+    history = saved_history(last)
+    if finished(history, module.config):
+        module.history = history
+        best_path = best_checkpoint(last)
+    else:
+        if history:
+            print(f"resuming after epoch {len(history)}", file=sys.stderr, flush=True)
+        best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
+        trainer = _trainer(module, scratch, devices, [best, *callbacks])
+        trainer.fit(module, datamodule=data, ckpt_path=last if history else None, weights_only=True)
+        best_path = Path(best.best_model_path)
+    module.load_state_dict(torch.load(best_path, map_location="cpu", weights_only=True)["state_dict"])
+    module.cpu().float().eval()
+
+
+def _trainer(module: RetinaModule, scratch: Path, devices: Devices, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec"):
+        warnings.filterwarnings("ignore", harmless)
+    torch.set_float32_matmul_precision("high" if module.config.precision == "tf32" else "highest")
+    bar = progress_bar()
+    # `save_last` of the checkpoint with a monitor would save only when there is a new best.
+    every = ModelCheckpoint(scratch, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+    stopping = EarlyStopping("validation_loss", patience=module.config.patience, check_on_train_epoch_end=True)
+    return pl.Trainer(
+        accelerator=devices.accelerator,
+        devices=devices.per_node,
+        num_nodes=devices.nodes,
+        strategy="ddp" if devices.processes > 1 else "auto",
+        precision=LIGHTNING_PRECISION[module.config.precision],  # type: ignore[arg-type]
+        gradient_clip_val=module.config.gradient_clip,
+        max_epochs=module.config.epochs,
+        deterministic=True,
+        callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, *callbacks, every, *bar],
+        use_distributed_sampler=False,  # ours shares each batch out
+        logger=False,
+        enable_progress_bar=bool(bar),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+class _AllProcesses(pl.Callback):
+    """Stops a training whose processes each believe that they are alone: they would train the same model side by side."""
+
+    def __init__(self, devices: Devices) -> None:
+        self.devices = devices
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the processes that were asked for with those that met."""
+        if processes() != self.devices.processes:
+            raise RetmechError(
+                f"training: {self.devices.processes} processes were asked for (--devices {self.devices.per_node} --nodes "
+                f"{self.devices.nodes}), {processes()} came together. Under SLURM start one task for each device with srun."
+            )
