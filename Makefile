@@ -1,4 +1,5 @@
-# make run: the pipeline of config.yaml. make test: all checks. Both first set up .venv with the pinned packages.
+# make run: the pipeline of config.yaml. make test: all checks. make bench: measurements beside peers. All first set up .venv with
+# the pinned packages.
 PYTHON ?= python3
 CORES ?= 2
 ARGS ?=
@@ -7,7 +8,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.installed
 
-.PHONY: run test docs clean
+.PHONY: run test bench docs clean
 
 run: $(STAMP)
 	retmech run --cores $(CORES) $(ARGS)
@@ -20,6 +21,9 @@ test: $(STAMP)
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	pytest
+
+bench: $(STAMP)
+	python -m benchmarks.training
 
 docs: $(STAMP)
 	retmech docs

@@ -10,8 +10,10 @@ from retmech.models.fourier import correlate, operations
 
 Backend = Literal["direct", "spectral"]
 
-# How many multiplications of the direct backend take as long as one of the spectral one (docs/performance.md).
-DIRECT_ADVANTAGE = {"cpu": {"time": 0.7, "space": 1.2}}
+# Measured on CPUs, training steps (docs/performance.md), in multiplications of the direct backend that take as long as
+GATHERED = 26.0  # gathering one pixel of a window,
+PRODUCT_OVER_TIME = 1.5  # one multiplication of the spectral backend with history,
+PRODUCT_OVER_SPACE = 0.7  # and without.
 
 
 def direct(clip: Tensor, weight: Tensor) -> Tensor:
@@ -45,10 +47,8 @@ def spatial_spectral(maps: Tensor, weight: Tensor) -> Tensor:
     return correlate(planes, weight.permute(3, 2, 0, 1).unsqueeze(-1)).squeeze(-1).permute(3, 2, 1, 0)
 
 
-def faster_backend(
-    shape: tuple[int, int], kernel: tuple[int, int], channels: int, outs: int, history: int, device: str
-) -> Backend:
-    """Choose by the number of multiplications per response and the speed of each kind, measured per device.
+def faster_backend(shape: tuple[int, int], kernel: tuple[int, int], channels: int, outs: int, history: int) -> Backend:
+    """Choose by the number of operations per response and how long each kind takes.
 
     Parameters
     ----------
@@ -58,10 +58,14 @@ def faster_backend(
         Channels of the planes, filters, and frames of history (1 for a convolution over space only).
     """
     out = (shape[0] - kernel[0] + 1) * (shape[1] - kernel[1] + 1)
-    multiplications = out * kernel[0] * kernel[1] * channels * outs * history
-    kind = "time" if history > 1 else "space"
-    advantage = DIRECT_ADVANTAGE.get(device, DIRECT_ADVANTAGE["cpu"])[kind]
-    return "spectral" if operations(shape, kernel, channels, outs, history) * advantage < multiplications else "direct"
+    cost_direct = out * kernel[0] * kernel[1] * channels * outs * history
+    cost_spectral = operations(shape, kernel, channels, outs, history)
+    if history > 1:
+        cost_direct += GATHERED * shape[0] * shape[1] * channels * history
+        cost_spectral *= PRODUCT_OVER_TIME
+    else:
+        cost_spectral *= PRODUCT_OVER_SPACE
+    return "spectral" if cost_spectral < cost_direct else "direct"
 
 
 class SpatiotemporalConv2d(nn.Module):
@@ -89,7 +93,7 @@ class SpatiotemporalConv2d(nn.Module):
 def spatiotemporal(clip: Tensor, weight: Tensor, backend: Backend | None = None) -> Tensor:
     """Apply the backend asked for, or the faster one, to a clip; shapes as in :func:`direct`."""
     channels, history, *kernel = weight.shape
-    backend = backend or faster_backend(_pair(clip), (kernel[0], kernel[1]), 1, channels, history, clip.device.type)
+    backend = backend or faster_backend(_pair(clip), (kernel[0], kernel[1]), 1, channels, history)
     return (direct if backend == "direct" else spectral)(clip, weight)
 
 
@@ -110,7 +114,7 @@ class SpatialConv2d(nn.Module):
 def spatial(maps: Tensor, weight: Tensor, backend: Backend | None = None) -> Tensor:
     """Apply the backend asked for, or the faster one, to maps; shapes as in :func:`spatial_spectral`."""
     outs, channels, *kernel = weight.shape
-    backend = backend or faster_backend(_pair(maps), (kernel[0], kernel[1]), channels, outs, 1, maps.device.type)
+    backend = backend or faster_backend(_pair(maps), (kernel[0], kernel[1]), channels, outs, 1)
     return nn.functional.conv2d(maps, weight) if backend == "direct" else spatial_spectral(maps, weight)
 
 

@@ -65,7 +65,7 @@ class RetinaModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the penalized loss of a batch; stop where it is not a number."""
         predicted = self.rates(batch) / self.network.rate_scale
-        share = share_of_mean(batch.counts)
+        share = share_of_mean(batch.counts, predicted.dtype)
         loss = poisson_loss(predicted, batch.recorded / self.network.rate_scale, share)
         if not torch.isfinite(loss):
             raise RetmechError(
@@ -73,8 +73,7 @@ class RetinaModule(pl.LightningModule):
                 "gradient_clip; the last good checkpoint is kept."
             )
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=int(batch.counts.sum()), sync_dist=True)
-        weights = [p for name, p in self.network.named_parameters() if name.endswith("weight") and p.ndim > 1]
-        l2 = sum((w.square().sum() for w in weights), loss.new_zeros(())) / len(self.network.rate_scale)
+        l2 = sum((w.square().sum() for w in self.network.weights()), loss.new_zeros(())) / len(self.network.rate_scale)
         return loss + self.config.weight_l2 * l2 + self.config.output_l1 * (predicted * share).sum()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -126,13 +125,13 @@ def poisson_loss(predicted: Tensor, recorded: Tensor, share: Tensor) -> Tensor:
     return (loss * share).sum()
 
 
-def share_of_mean(counts: Tensor) -> Tensor:
+def share_of_mean(counts: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights whose sum gives the mean over the responses that count, of the whole batch where processes share it.
 
     Their gradients are averaged, so each process's sum stands for the whole: it is multiplied with their number.
     """
     number = sum_over_processes(counts.sum().double())
-    return counts * (processes() / number.clamp(min=1)).float()
+    return counts.to(dtype) * (processes() / number.clamp(min=1))
 
 
 def processes() -> int:

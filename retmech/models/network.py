@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from retmech.models.normalization import BatchNorm
+
 CHUNK = 512  # responses at a time
 
 
@@ -42,6 +44,12 @@ class Network(nn.Module):
     def history(self) -> int:
         """Frames of stimulus history behind each response."""
         return self.filters.shape[1]
+
+    def weights(self) -> Iterator[Tensor]:
+        """Yield the weights of convolutions and readouts: what is penalized; scales and biases are not."""
+        for module in self.modules():
+            if not isinstance(module, BatchNorm):
+                yield from (p for name, p in module.named_parameters(recurse=False) if name == "weight")
 
     def place(self, centres: Tensor) -> None:
         """Learn where the cells' receptive fields are, (cell, 2) as row and column; only some architectures ask for it."""
