@@ -1,5 +1,7 @@
 """Errors that a user can cause and mend. The command line prints them as one message, never as a traceback."""
 
+import sys
+
 
 class RetmechError(Exception):
     """A mistake outside the program: in a file, in the settings, in how things fit together."""
@@ -15,3 +17,8 @@ class FileError(RetmechError):
 
 class RecordingError(RetmechError):
     """A raw recording cannot be read, or its parts do not fit together."""
+
+
+def warn(message: str) -> None:
+    """Print what is worth knowing but no error to the stage's log."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)

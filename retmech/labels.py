@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from retmech.geometry import Geometry
+from retmech.quality import INTERVAL
 
 
 def variable(dims: str | tuple[str, ...], values: Any, units: str, long_name: str) -> xr.Variable:
@@ -39,6 +40,11 @@ def lag_coordinate(history: int, frame_rate: float) -> xr.Variable:
 def time_coordinate(n_frames: int, frame_rate: float) -> xr.Variable:
     """Return the onset times of consecutive frames in s."""
     return variable("time", np.arange(n_frames) / frame_rate, "s", "time")
+
+
+def quantile_coordinate() -> xr.Variable:
+    """Return the quantiles of confidence intervals."""
+    return variable("quantile", np.array(INTERVAL), "1", "quantile")
 
 
 def geometry_of(data: xr.DataTree | xr.Dataset) -> Geometry:

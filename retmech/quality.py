@@ -1,8 +1,12 @@
 """How well a cell can be predicted at all, and what it sees: noise ceilings and receptive fields."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+INTERVAL = (0.025, 0.975)  # quantiles of the confidence intervals
 
 
 def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -> NDArray[np.float32]:
@@ -28,6 +32,25 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floa
     return np.divide((a * b).sum(axis=-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
 
 
+def pearson_interval(
+    a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Confidence interval of the Pearson correlation along the last axis, by a bootstrap over blocks of time.
+
+    Parameters
+    ----------
+    a, b : (..., time)
+    block
+        Bins that are drawn together, since neighbours are not independent.
+
+    Returns
+    -------
+    interval : (2, ...)
+        At the quantiles :data:`INTERVAL`.
+    """
+    return np.quantile(_bootstrapped_pearson(a, b, block, draws, seed), INTERVAL, axis=-1)
+
+
 def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 100) -> NDArray[np.float64]:
     """Reliability of the trial average: split-half correlation, corrected to all trials.
 
@@ -44,17 +67,50 @@ def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 1
     reliability : (cell,)
         NaN with fewer than two trials or for a constant response.
     """
-    n_trials = len(trial_rate)
-    if n_trials < 2:
+    if len(trial_rate) < 2:
         return np.full(trial_rate.shape[1], np.nan)
-    rng = np.random.default_rng(seed)
-    correlations = []
-    for _ in range(splits):
-        order = rng.permutation(n_trials)
-        halves = order[: n_trials // 2], order[n_trials // 2 : n_trials // 2 * 2]
-        correlations.append(pearson(*(trial_rate[half].mean(axis=0) for half in halves)))
-    r = np.maximum(np.mean(correlations, axis=0), 0)
+    r = np.mean([pearson(*halves) for halves in _halves(trial_rate, seed, splits)], axis=0)
+    return spearman_brown(r)
+
+
+def reliability_interval(
+    trial_rate: NDArray[np.floating], block: int, seed: int = 0, splits: int = 100, draws: int = 500
+) -> NDArray[np.float64]:
+    """Confidence interval (2, cell) of :func:`reliability`: the same splits, bootstrapped over blocks of time."""
+    if len(trial_rate) < 2:
+        return np.full((2, trial_rate.shape[1]), np.nan)
+    r = np.mean([_bootstrapped_pearson(*h, block, draws, seed) for h in _halves(trial_rate, seed, splits)], axis=0)
+    return np.quantile(spearman_brown(r), INTERVAL, axis=-1)
+
+
+def spearman_brown(r: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reliability of the whole from the correlation of its halves; 0 for a negative one."""
+    r = np.maximum(r, 0)
     return 2 * r / (1 + r)
+
+
+def _halves(
+    trial_rate: NDArray[np.floating], seed: int, splits: int
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Averages over random halves of the trials, two (cell, time) for each split."""
+    rng = np.random.default_rng(seed)
+    half = len(trial_rate) // 2
+    for _ in range(splits):
+        order = rng.permutation(len(trial_rate))
+        yield trial_rate[order[:half]].mean(axis=0), trial_rate[order[half : 2 * half]].mean(axis=0)
+
+
+def _bootstrapped_pearson(
+    a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Correlations (..., draw) over blocks of the last axis drawn with replacement, from the blocks' sums."""
+    a, b = (x.astype(np.float64) - x.mean(axis=-1, keepdims=True) for x in np.broadcast_arrays(a, b))
+    starts = np.arange(0, a.shape[-1], block)
+    sums = np.stack([np.add.reduceat(x, starts, axis=-1) for x in (np.ones_like(a), a, b, a * a, b * b, a * b)])
+    weights = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
+    n, a, b, aa, bb, ab = sums @ weights.T
+    norm = np.sqrt(np.maximum(n * aa - a * a, 0) * np.maximum(n * bb - b * b, 0))
+    return np.divide(n * ab - a * b, norm, out=np.full(norm.shape, np.nan), where=norm > 0)
 
 
 def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> NDArray[np.float32]:

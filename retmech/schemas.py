@@ -104,6 +104,8 @@ class _TestPart(_Part):
     trial_rate: np.float32 = _variable("trial", "cell", "time", units="Hz")
     reliability: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
     noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+    noise_ceiling_interval: np.float64 = _variable("quantile", "cell", units="1", ge=0, le=1, nullable=True)
+    quantile: Coordinate[np.float64] = _coordinate()
 
 
 class _FloatTrainPart(_TrainPart):
@@ -137,8 +139,12 @@ class _Performance(_Cells):
 
 class _PerformanceClass(_Strict):
     pearson_r: np.float64 = _variable("model", "cell", units="1", ge=-1, le=1, nullable=True)
+    pearson_r_interval: np.float64 = _variable("quantile", "model", "cell", units="1", ge=-1, le=1, nullable=True)
     explained_variance: np.float64 = _variable("model", "cell", units="1", nullable=True)
+    trained_on: np.bool_ = _variable("model", units="1")
     noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+    noise_ceiling_interval: np.float64 = _variable("quantile", "cell", units="1", ge=0, le=1, nullable=True)
+    quantile: Coordinate[np.float64] = _coordinate()
     recorded_rate: np.float32 = _variable("cell", "time", units="Hz", ge=0)
     predicted_rate: np.float32 = _variable("model", "cell", "time", units="Hz", ge=0)
     time: Coordinate[np.float64] = _coordinate("s")
@@ -238,7 +244,7 @@ class _ReducedResponse(_Strict):
 TRUTH = FileType("truth", 1, Truth)
 RECORDING = FileType(
     "recording",
-    1,
+    2,
     _Recording,
     {
         "/*/train": (_TrainPart, _FloatTrainPart),
@@ -247,8 +253,8 @@ RECORDING = FileType(
         "/*": (_StimulusClass,),
     },
 )
-MODEL = FileType("model", 1, _Model, {"/weights": ()})
-PERFORMANCE = FileType("performance", 1, _Performance, {"/*": (_PerformanceClass,)})
+MODEL = FileType("model", 2, _Model, {"/weights": ()})
+PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
 RESPONSE = FileType("response", 1, Response)
 ATTRIBUTIONS = FileType("attributions", 1, Attributions)

@@ -58,7 +58,7 @@ def faster_backend(shape: tuple[int, int], kernel: tuple[int, int], channels: in
         Channels of the planes, filters, and frames of history (1 for a convolution over space only).
     """
     out = (shape[0] - kernel[0] + 1) * (shape[1] - kernel[1] + 1)
-    cost_direct = out * kernel[0] * kernel[1] * channels * outs * history
+    cost_direct: float = out * kernel[0] * kernel[1] * channels * outs * history
     cost_spectral = operations(shape, kernel, channels, outs, history)
     if history > 1:
         cost_direct += GATHERED * shape[0] * shape[1] * channels * history

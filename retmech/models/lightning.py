@@ -65,14 +65,15 @@ class RetinaModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the penalized loss of a batch; stop where it is not a number."""
         predicted = self.rates(batch) / self.network.rate_scale
-        share = share_of_mean(batch.counts, predicted.dtype)
+        number = sum_over_processes(batch.counts.sum())
+        share = share_of_mean(batch.counts, number, predicted.dtype)
         loss = poisson_loss(predicted, batch.recorded / self.network.rate_scale, share)
         if not torch.isfinite(loss):
             raise RetmechError(
                 f"training: the loss is {loss.item()} in epoch {self.current_epoch + 1}. Lower learning_rate or set "
                 "gradient_clip; the last good checkpoint is kept."
             )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=int(batch.counts.sum()), sync_dist=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=int(number), sync_dist=True)
         l2 = sum((w.square().sum() for w in self.network.weights()), loss.new_zeros(())) / len(self.network.rate_scale)
         return loss + self.config.weight_l2 * l2 + self.config.output_l1 * (predicted * share).sum()
 
@@ -125,13 +126,12 @@ def poisson_loss(predicted: Tensor, recorded: Tensor, share: Tensor) -> Tensor:
     return (loss * share).sum()
 
 
-def share_of_mean(counts: Tensor, dtype: torch.dtype) -> Tensor:
-    """Weights whose sum gives the mean over the responses that count, of the whole batch where processes share it.
+def share_of_mean(counts: Tensor, number: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights whose sum gives the mean over the ``number`` of responses that count in all processes that share a batch.
 
-    Their gradients are averaged, so each process's sum stands for the whole: it is multiplied with their number.
+    The processes' gradients are averaged, so each one's sum stands for the whole: it is multiplied with their number.
     """
-    number = sum_over_processes(counts.sum().double())
-    return counts.to(dtype) * (processes() / number.clamp(min=1))
+    return counts.to(dtype) * processes() / number.clamp(min=1)
 
 
 def processes() -> int:

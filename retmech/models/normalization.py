@@ -50,7 +50,8 @@ class BatchNorm(nn.Module):
         return self.scale() / (self.running_var + EPS).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize (n, channel) or (n, channel, y, x)."""
+        """Normalize (n, channel) or (n, channel, y, x), in the precision of the parameters."""
+        x = x.to(self.weight.dtype)
         scale, bias = (self._broadcast(p, x) for p in (self.scale(), self.bias))
         if not self.training:
             mean, gain = self._broadcast(self.running_mean, x), self._broadcast(self.gain(), x)

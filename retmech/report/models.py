@@ -61,7 +61,9 @@ def _correlations(figure: Figure, grid: object, performance: xr.Dataset) -> None
     place = np.arange(len(cells))
     width = 0.8 / len(models)
     for m, model in enumerate(models):
-        axes.barh(place + (m + 0.5) * width - 0.4, performance["pearson_r"].values[m], width, color=colour(m), label=model)
+        r, where = performance["pearson_r"].values[m], place + (m + 0.5) * width - 0.4
+        axes.barh(where, r, width, color=colour(m), label=model)
+        axes.hlines(where, *performance["pearson_r_interval"].values[:, m], color="black", lw=0.8)
     ceiling = performance["noise_ceiling"].values
     axes.vlines(ceiling, place - 0.45, place + 0.45, color="black", lw=2, label="noise ceiling")
     axes.set_yticks(place, cells)

@@ -5,10 +5,17 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from retmech.errors import RecordingError
+from retmech.errors import RecordingError, warn
 from retmech.geometry import Geometry
-from retmech.labels import cell_coordinate, geometry_variables, lag_coordinate, pixel_coordinates, variable
-from retmech.quality import reliability, spike_triggered_average
+from retmech.labels import (
+    cell_coordinate,
+    geometry_variables,
+    lag_coordinate,
+    pixel_coordinates,
+    quantile_coordinate,
+    variable,
+)
+from retmech.quality import reliability, reliability_interval, spike_triggered_average
 from retmech.readers._raw import RawPart, RawRecording
 from retmech.settings import IngestSettings
 
@@ -103,6 +110,8 @@ def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSett
     if trials.shape[-1] < test:
         raise RecordingError(f"{name}: single trials have {raw.trial_rate.shape[-1]} bins, fewer than the test movie.")
     rho = reliability(trials)
+    rho_interval = reliability_interval(trials, round(raw.frame_rate))
+    _warn(name, parts["train"], [raw.cells[i] for i in cells], len(trials))
     # The trial average of counts is no count; the trials themselves stand in their place.
     parts["test"] = (
         parts["test"]
@@ -111,9 +120,24 @@ def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSett
             trial_rate=variable(("trial", "cell", "time"), trials, "Hz", "rate in single trials"),
             reliability=variable("cell", rho, "1", "split-half reliability of the trial average, Spearman-Brown corrected"),
             noise_ceiling=variable("cell", np.sqrt(rho), "1", "largest correlation a perfect model can reach"),
+            noise_ceiling_interval=variable(
+                ("quantile", "cell"), np.sqrt(rho_interval), "1", "95 % confidence interval of noise_ceiling"
+            ),
         )
+        .assign_coords(quantile=quantile_coordinate())
     )
     return {"/": normalization, **parts}
+
+
+def _warn(name: str, train: xr.Dataset, cells: list[str], n_trials: int) -> None:
+    """Say what will be missing later; it is no error."""
+    if n_trials < 2:
+        warn(f"{name}: the test movie was shown {n_trials} time(s); without repeats the noise ceiling is missing (NaN).")
+    silent = [cell for cell, count in zip(cells, train["spike_count"].values.sum(axis=1), strict=True) if not count]
+    if silent:
+        warn(
+            f"{name}: {', '.join(silent)} never fire in training: leave them out (ingest.cells), no model of them means anything."
+        )
 
 
 def _usable(part: RawPart, lag: int) -> int:

@@ -36,8 +36,9 @@ def findings(study: Study) -> list[str]:
         for stimulus, node in run.performance.children.items():
             r = node.dataset["pearson_r"].sel(model=own)
             ceiling = node.dataset["noise_ceiling"]
+            held_out = "" if node.dataset["trained_on"].sel(model=own) else ", on which it was not trained,"
             lines.append(
-                f"{name} predicts {stimulus} with r = {_mean(r)} (mean over {r.size} cells), "
+                f"{name} predicts {stimulus}{held_out} with r = {_mean(r)} (mean over {r.size} cells), "
                 f"{100 * float((r / ceiling).mean()):.0f} % of the noise ceiling of {_mean(ceiling)}."
             )
     for name, run in study.runs.items():
@@ -121,8 +122,48 @@ def _prediction(study: Study, settings: ReportSettings) -> list[Section]:
             )
             for stimulus, node in run.performance.children.items()
         ]
-        sections.append(Section(f"Prediction, {name}", "", pictures))
+        tables = [_performance(stimulus, node.dataset) for stimulus, node in run.performance.children.items()]
+        sections.append(Section(f"Prediction, {name}", "", pictures, tables))
     return sections
+
+
+def _performance(stimulus: str, performance: xr.Dataset) -> Table:
+    header = [
+        "model",
+        "trained on it",
+        *(f"r, {cell}" for cell in performance["cell"].values),
+        "mean r",
+        "mean explainable variance",
+    ]
+    low, high = performance["noise_ceiling_interval"].values
+    rows = [
+        [
+            str(model),
+            "yes" if performance["trained_on"].sel(model=model) else "no",
+            *(
+                f"{r:.2f} ({low:.2f}-{high:.2f})"
+                for r, low, high in zip(
+                    performance["pearson_r"].sel(model=model).values,
+                    *performance["pearson_r_interval"].sel(model=model).values,
+                    strict=True,
+                )
+            ),
+            f"{float(performance['pearson_r'].sel(model=model).mean()):.2f}",
+            f"{float(performance['explained_variance'].sel(model=model).mean()):.2f}",
+        ]
+        for model in performance["model"].values
+    ]
+    ceiling = performance["noise_ceiling"].values
+    rows.append(
+        [
+            "noise ceiling",
+            "",
+            *(f"{c:.2f} ({a:.2f}-{b:.2f})" for c, a, b in zip(ceiling, low, high, strict=True)),
+            f"{ceiling.mean():.2f}",
+            "1",
+        ]
+    )
+    return Table(f"Correlation with the trial average of {stimulus} (95 % confidence interval)", header, rows)
 
 
 def _probe(study: Study, name: str, run: Run, probe: str) -> Section:

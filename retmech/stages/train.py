@@ -61,8 +61,8 @@ def train(
     scale = np.concatenate([_mean_rate(recording, config.stimulus) for recording in recordings.values()])
     network.rate_scale.copy_(torch.from_numpy(scale))
     module = RetinaModule(network, config, mean, std, seed)
-    clips = [_clips(recordings, cells, part, network.history, config) for part in ("train", "validation")]
-    fit(module, ClipData(*clips, config.batch_clips, seed), scratch, devices)
+    training, validation = (_clips(recordings, cells, part, network.history, config) for part in ("train", "validation"))
+    fit(module, ClipData(training, validation, config.batch_clips, seed), scratch, devices)
     models = {}
     for (name, recording), place in zip(recordings.items(), cells, strict=True):
         root = _root(recording, module, scale[place])

@@ -51,7 +51,7 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("reduce.rank", float("nan"), "reduce.rank = nan"),
         ("redcue", {}, "redcue = {}: there is no such key. Allowed: attribute, evaluate,"),
         ("simulate.three_pathway.whitenoise.block", 3, "simulate.three_pathway.whitenoise.block = 3: there is no such key"),
-        ("evaluate.baselines", ["glm"], "evaluate.baselines = 'glm': there is no such model; train: bn_cnn, ln"),
+        ("evaluate.baselines", ["absent"], "evaluate.baselines = 'absent': there is no such model; train: bn_cnn, ln"),
         ("train.ln.stimulus", ["gratings"], "train.ln.stimulus = ['gratings']: recording 'insilico' has only naturalscene"),
         ("seeds", [1, 1], "seeds = [1, 1]: a seed stands there twice"),
         ("explain.channels", 9, "explain.channels = 9: bn_cnn has only 8 channels"),

@@ -1,6 +1,7 @@
 """The reader and ingest: both layouts, alignment, split, normalization, and clear errors."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,15 @@ import pytest
 import xarray as xr
 
 from retmech.errors import RecordingError
-from retmech.quality import pearson, reliability, smoothed_rate, spike_triggered_average
+from retmech.quality import (
+    pearson,
+    pearson_interval,
+    receptive_field_centre,
+    reliability,
+    reliability_interval,
+    smoothed_rate,
+    spike_triggered_average,
+)
 from retmech.readers import stanford
 from retmech.stages.ingest import ingest
 from retmech.stages.simulate import Simulation
@@ -135,6 +144,44 @@ def test_reliability_is_that_of_signal_plus_noise() -> None:
     assert reliability(trials)[0] == pytest.approx(1 / 1.4, abs=0.01)
     assert np.isnan(reliability(trials[:1])).all()
     assert np.isnan(reliability(np.zeros((4, 1, 100)))).all()
+
+
+def test_intervals_cover_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(60):
+        signal = rng.normal(size=(1, 1, 3000))
+        trials = signal + 2 * rng.normal(size=(10, 1, 3000))
+        low, high = reliability_interval(trials, block=100, splits=20, draws=200)[:, 0]
+        assert low < reliability(trials, splits=20)[0] < high
+        r_low, r_high = pearson_interval(trials[0], signal[0], block=100, draws=200)[:, 0]
+        covered.append([low < 1 / 1.4 < high, r_low < 1 / np.sqrt(5) < r_high])
+    assert (np.mean(covered, axis=0) > 0.85).all()
+    assert np.isnan(reliability_interval(np.zeros((1, 2, 50)), 10)).all()
+
+
+def test_one_repeat_and_silent_cells_are_said_and_left_missing(raw_files: dict[str, Path], capsys) -> None:  # type: ignore[no-untyped-def]
+    raw = stanford.read(raw_files["naturalscene"], INGEST)
+    raw = replace(raw, trial_rate=raw.trial_rate[:1])
+    raw.train.spike_count[1], raw.train.rate[1] = 0, 0
+    recording = ingest({"naturalscene": raw}, INGEST)
+    test = part(recording, "naturalscene/test")
+    assert np.isnan(test["noise_ceiling"]).all()
+    assert np.isnan(test["noise_ceiling_interval"]).all()
+    assert not recording["receptive_field"].values[1].any()
+    said = capsys.readouterr().err
+    assert "the test movie was shown 1 time(s)" in said
+    assert "cell02 never fire in training" in said
+
+
+def test_the_centre_of_a_receptive_field_is_found() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:20, :24]
+    bump = np.exp(-((y - 5) ** 2 + (x - 17) ** 2) / 8)
+    field = np.stack(
+        [-np.sin(np.arange(10))[:, None, None] * bump + 0.05 * rng.normal(size=(10, 20, 24)), np.zeros((10, 20, 24))]
+    )
+    np.testing.assert_allclose(receptive_field_centre(field), [[5, 17], [9.5, 11.5]], atol=1)
 
 
 def test_correlation_of_a_constant_is_not_a_number() -> None:
