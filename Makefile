@@ -24,6 +24,7 @@ test: $(STAMP)
 
 bench: $(STAMP)
 	python -m benchmarks.training
+	python -m benchmarks.convergence
 
 docs: $(STAMP)
 	retmech docs

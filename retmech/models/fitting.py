@@ -3,7 +3,6 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +44,13 @@ class Devices:
 ONE_PROCESS = Devices()
 
 
-def fit(
-    module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = ONE_PROCESS, callbacks: Sequence[pl.Callback] = ()
-) -> None:
+def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = ONE_PROCESS) -> None:
     """Train until the validation loss stops falling and leave the best weights in the module.
 
     Parameters
     ----------
     scratch
         Folder of this training's checkpoints. If it holds a last checkpoint, training goes on from there.
-    callbacks
-        More of Lightning's callbacks, e.g. to measure.
 
     Raises
     ------
@@ -71,14 +66,14 @@ def fit(
         if history:
             print(f"resuming after epoch {len(history)}", file=sys.stderr, flush=True)
         best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
-        trainer = _trainer(module, scratch, devices, [best, *callbacks])
+        trainer = _trainer(module, scratch, devices, best)
         trainer.fit(module, datamodule=data, ckpt_path=last if history else None, weights_only=True)
         best_path = Path(best.best_model_path)
     module.load_state_dict(torch.load(best_path, map_location="cpu", weights_only=True)["state_dict"])
     module.cpu().float().eval()
 
 
-def _trainer(module: RetinaModule, scratch: Path, devices: Devices, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelCheckpoint) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec"):
         warnings.filterwarnings("ignore", harmless)
@@ -96,7 +91,7 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, callbacks: S
         gradient_clip_val=module.config.gradient_clip,
         max_epochs=module.config.epochs,
         deterministic=True,
-        callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, *callbacks, every, *bar],
+        callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, best, every, *bar],
         use_distributed_sampler=False,  # ours shares each batch out
         logger=False,
         enable_progress_bar=bool(bar),

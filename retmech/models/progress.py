@@ -17,12 +17,16 @@ COLUMNS = ("epoch", "train_loss", "validation_loss", "validation_correlation", "
 
 
 class History(pl.Callback):
-    """Keeps the training curves in the checkpoint, writes them as CSV and prints a line for each epoch."""
+    """Keeps the training curves in the checkpoint, writes them as CSV with the time since the start, and prints each epoch."""
 
     def __init__(self, csv_path: Path) -> None:
         self.csv_path = csv_path
-        self.started: float | None = None
+        self.started = 0.0
         self.epochs_here = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add an epoch's row before the checkpoint of the epoch is written."""
@@ -31,7 +35,9 @@ class History(pl.Callback):
             "epoch": trainer.current_epoch + 1,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             **{name: float(trainer.callback_metrics[name]) for name in COLUMNS[1:4]},
+            "seconds": time.monotonic() - self.started,
         }
+        self.epochs_here += 1
         pl_module.history.append(row)
         if trainer.is_global_zero:
             self._write_csv(pl_module.history)
@@ -50,22 +56,17 @@ class History(pl.Callback):
     def _write_csv(self, rows: Sequence[Row]) -> None:
         partial = self.csv_path.with_suffix(".partial")
         with open(partial, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, (*COLUMNS, "seconds"))
             writer.writeheader()
             writer.writerows(rows)
         os.replace(partial, self.csv_path)
 
     def _print(self, row: Row, epochs: int) -> None:
-        now = time.monotonic()
-        if self.started is None:
-            self.started, left = now, ""
-        else:
-            self.epochs_here += 1
-            seconds = (now - self.started) / self.epochs_here
-            left = f"  {seconds:.1f} s/epoch, at most {seconds * (epochs - row['epoch']):.0f} s left"
+        seconds = row["seconds"] / self.epochs_here
         print(
             f"epoch {row['epoch']:.0f}/{epochs}  loss {row['train_loss']:.4f}  validation {row['validation_loss']:.4f}  "
-            f"r {row['validation_correlation']:.3f}  lr {row['learning_rate']:.2g}{left}",
+            f"r {row['validation_correlation']:.3f}  lr {row['learning_rate']:.2g}  {seconds:.1f} s/epoch, "
+            f"at most {seconds * (epochs - row['epoch']):.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from tests.conftest import run
@@ -66,7 +68,7 @@ def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
     probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation")
     expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "truth.nc")}
     expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
-    for model in ("bn_cnn", "ln"):
+    for model in ("bn_cnn", "ln", "lnln", "glm"):
         folder = f"results/tiny/{model}/seed1"
         expected |= {f"{folder}/model.nc", f"{folder}/performance.nc"} | {f"{folder}/responses/{p}.nc" for p in probes}
     expected |= {f"{RUN}/reduction.nc", f"{RUN}/circuit.nc"} | {f"{RUN}/attributions/{p}.nc" for p in probes}
@@ -86,7 +88,7 @@ def test_training_prints_a_line_per_epoch_and_keeps_a_csv(finished: Path) -> Non
     assert len(re.findall(r"^epoch \d+/12  loss ", log, re.MULTILINE)) == 12
     assert re.search(r"epoch 2/12 .* s left", log)
     tables = [p.read_text().splitlines() for p in (finished / "work/checkpoints").glob("*/metrics.csv")]
-    assert sorted(len(lines) for lines in tables) == [3, 13]
+    assert sorted(len(lines) for lines in tables) == [3, 3, 3, 13]
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
@@ -106,6 +108,21 @@ def test_a_written_default_and_the_order_of_keys_rerun_nothing(copy: Path) -> No
     config = yaml.safe_load((copy / "config.yaml").read_text())
     (copy / "config.yaml").write_text(yaml.safe_dump(dict(reversed(config.items())), sort_keys=False))
     assert planned(copy) == set()
+
+
+def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["recordings"]["second"] = config["recordings"]["tiny"]
+    config["ingest"]["second"] = {**config["ingest"]["tiny"], "cells": [1]}
+    config["train"]["bn_cnn"] |= {"shared": True, "epochs": 2}
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    models = [f"results/{name}/bn_cnn/seed1/model.nc" for name in ("second", "tiny")]
+    done = run("retmech", "run", "--cores", "2", *models, cwd=copy)
+    assert len(re.findall(r"^(?:local)?rule train_shared:", done.stdout + done.stderr, re.MULTILINE)) == 1
+    second, tiny = (xr.open_datatree(copy / path) for path in models)
+    assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
+    shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]
+    np.testing.assert_array_equal(*shared)
 
 
 def test_swapped_values_are_seen(copy: Path) -> None:
