@@ -149,6 +149,8 @@ def spike_triggered_average(
     mean = stimulus.mean(dtype=np.float64)
     for number in np.unique(segment):
         frames = np.flatnonzero(segment == number)
+        if len(frames) < history:
+            continue
         movie = (stimulus[frames].astype(np.float32) - np.float32(mean)).reshape(len(frames), -1)
         for lag in range(history):
             total[:, lag] += rate[:, frames[history - 1 :]] @ movie[history - 1 - lag : len(frames) - lag]

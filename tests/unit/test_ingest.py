@@ -174,6 +174,15 @@ def test_one_repeat_and_silent_cells_are_said_and_left_missing(raw_files: dict[s
     assert "cell02 never fire in training" in said
 
 
+def test_segments_shorter_than_the_history_have_no_windows() -> None:
+    movie, rate = np.random.default_rng(0).integers(0, 255, (30, 2, 2)).astype(np.uint8), np.ones((1, 30), np.float32)
+    segment = np.repeat([0, 1], [22, 8])
+    whole = spike_triggered_average(movie, rate, segment, 10)
+    kept = spike_triggered_average(movie[:22], rate[:, :22], segment[:22], 10)
+    np.testing.assert_allclose(whole + movie.mean(), kept + movie[:22].mean(), rtol=1e-4)
+    assert not spike_triggered_average(movie, rate, segment, 25).any()
+
+
 def test_the_centre_of_a_receptive_field_is_found() -> None:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:20, :24]

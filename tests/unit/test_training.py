@@ -222,6 +222,18 @@ def test_precision_optimizer_schedule_and_clipping_are_used(recording: xr.DataTr
             assert pearson(a.ravel(), b.ravel()) > 0.95
 
 
+def test_constant_pixels_and_a_silent_cell_train_without_harm(recording: xr.DataTree, tmp_path: Path) -> None:
+    odd = recording.copy(deep=True)
+    for part in ("train", "validation"):
+        odd[f"naturalscene/{part}/stimulus"][:, :, :3] = 7
+        for name in ("rate", "spike_count"):
+            odd[f"naturalscene/{part}/{name}"][1] = 0
+    model = fitted(odd, tmp_path)
+    assert all(np.isfinite(weight).all() for weight in model["weights"].data_vars.values())
+    performance = evaluate(odd, {"m": model})
+    assert np.isfinite(performance["naturalscene/predicted_rate"]).all()
+
+
 def test_recordings_that_share_a_model_share_all_but_their_cells(recording: xr.DataTree, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"shared": True})
     models = train({"one": recording, "two": recording}, config, "bn_cnn", 1, tmp_path)
