@@ -119,7 +119,11 @@ def _group_problems(node: xr.DataTree, kind: FileType) -> Iterator[str]:
             if not isinstance(variable.attrs.get(attribute), str):
                 yield f"{where}{name}: has no attribute {attribute!r}"
     models = (kind.root,) if pattern is None else kind.groups[pattern]
-    tried = [[f"{where}{problem}" for problem in _model_problems(dataset, model)] for model in models]
+    tried: list[list[str]] = []
+    for model in models:
+        tried.append([f"{where}{problem}" for problem in _model_problems(dataset, model)])
+        if not tried[-1]:
+            return
     if tried:
         yield from min(tried, key=len)
 

@@ -90,7 +90,8 @@ class _StimulusClass(_Strict):
 
 
 class _Part(_Strict):
-    stimulus: np.uint8 = _variable("time", "y", "x", units="1")
+    # An integer cannot be missing; to look for it would take as much memory again as the movie.
+    stimulus: np.uint8 = _variable("time", "y", "x", units="1", nullable=True)
     rate: np.float32 = _variable("cell", "time", units="Hz", ge=0)
     segment: np.int32 = _variable("time", units="1", ge=0)
     time: Coordinate[np.float64] = _coordinate("s")

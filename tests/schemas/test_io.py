@@ -1,5 +1,6 @@
 """Files are whole, typed and byte-identical; a wrong one is refused by name."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import xarray as xr
 
 from retmech import io, schemas
 from retmech.errors import FileError
-from retmech.io import Provenance
+from retmech.io import Provenance, _model_problems
+from retmech.schemas import _TrainPart
 from retmech.stages.simulate import Simulation
 
 
@@ -139,3 +141,17 @@ def test_a_folder_that_cannot_be_made_is_one_error(truth: xr.Dataset, tmp_path: 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileError, match="cannot be written"):
         io.write(truth, schemas.TRUTH, tmp_path / "file/truth.nc", Provenance())
+
+
+def test_checking_a_movie_takes_no_second_one(recording: xr.DataTree, tmp_path: Path) -> None:
+    """An hour of recording is 900 MB."""
+    big = recording.copy()
+    part = big["naturalscene/train"].to_dataset(inherit=False)
+    n = part.sizes["time"]
+    movie = xr.Variable(("time", "y", "x"), np.zeros((n, 200, 200), np.uint8), part["stimulus"].attrs)
+    tracemalloc.start()
+    problems = list(_model_problems(part.drop_vars(["y", "x"], errors="ignore").assign(stimulus=movie), _TrainPart))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not any("stimulus" in problem for problem in problems)
+    assert peak < movie.nbytes / 4
