@@ -104,7 +104,10 @@ def _recording(study: Study, settings: ReportSettings) -> Section:
 
 def _training(study: Study) -> Section:
     figure = model_figures.training_curves({name: run.model for name, run in study.runs.items()})
-    caption = "Training stops when the validation loss does not fall any more; the best epoch's weights are kept."
+    caption = (
+        "Training stops when the validation loss does not fall any more; the best epoch's weights are kept. A model fitted "
+        "to spike counts (the GLM) is judged by single bins' counts here, the others by the smoothed rate."
+    )
     return Section("Training", "", [Picture(embed(figure), caption)])
 
 
