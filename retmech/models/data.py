@@ -212,6 +212,8 @@ class ClipData(pl.LightningDataModule):
 
     def _loader(self, clips: ClipDataset, seed: int | None) -> DataLoader[Batch]:
         assert self.trainer is not None
+        if seed is not None and len(clips) < self.trainer.world_size:
+            raise RecordingError(f"{self.trainer.world_size} processes cannot share {len(clips)} clips. Use fewer --devices.")
         clips.to(self.trainer.strategy.root_device)
         sampler = EpochSampler(len(clips), seed)
         batches = SharedBatches(sampler, self.batch_clips, self.trainer.global_rank, self.trainer.world_size)

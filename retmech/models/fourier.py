@@ -37,7 +37,7 @@ def correlate(planes: Tensor, weight: Tensor) -> Tensor:
     width, height, channels, batch, n_frames = planes.shape
     kernel_x, kernel_y, outs, _, history = weight.shape
     with torch.autocast(planes.device.type, enabled=False):
-        spectrum = _to_spectrum(planes.flatten(2), width, height).view(-1, 2 * channels, batch, n_frames)
+        spectrum = _to_spectrum(planes.to(weight.dtype).flatten(2), width, height).view(-1, 2 * channels, batch, n_frames)
         mixing = _conjugate_product(_to_spectrum(weight.flatten(2), width, height).view(-1, 2, outs, channels, history))
         if history == 1:
             product = torch.bmm(mixing, spectrum.flatten(2))
@@ -90,6 +90,7 @@ class _WindowProduct(Function):
 
     @staticmethod
     def forward(ctx: Any, mixing: Tensor, spectrum: Tensor, history: int) -> Tensor:
+        """(frequency, 2 out, history m) times windows of (frequency, batch, time, m): (frequency, 2 out, batch time')."""
         ctx.save_for_backward(mixing, spectrum)
         ctx.history = history
         n_responses = spectrum.shape[1] * (spectrum.shape[2] - history + 1)
@@ -101,6 +102,7 @@ class _WindowProduct(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of the matrices and of the frames' spectrum, each only if it is wanted."""
         mixing, spectrum = ctx.saved_tensors
         d_mixing = torch.empty_like(mixing) if ctx.needs_input_grad[0] else None
         d_spectrum = torch.zeros_like(spectrum) if ctx.needs_input_grad[1] else None

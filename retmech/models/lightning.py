@@ -34,7 +34,6 @@ class RetinaModule(pl.LightningModule):
         self.config = config
         self.mean, self.std, self.seed_ = mean, std, seed
         self.history: list[Row] = []
-        self._sums = Sums()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The learning rate is set before each epoch, see :func:`learning_rate`."""
@@ -77,6 +76,10 @@ class RetinaModule(pl.LightningModule):
         l2 = sum((w.square().sum() for w in self.network.weights()), loss.new_zeros(())) / len(self.network.rate_scale)
         return loss + self.config.weight_l2 * l2 + self.config.output_l1 * (predicted * share).sum()
 
+    def on_validation_epoch_start(self) -> None:
+        """Begin the sums anew."""
+        self._sums = Sums(len(self.network.rate_scale), self.device)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums from which loss and correlation follow."""
         self._sums.add(self.rates(batch), batch.recorded, batch.counts, self.network.rate_scale)
@@ -84,7 +87,6 @@ class RetinaModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log loss and mean correlation over the whole validation part, and over all processes."""
         loss, correlation = self._sums.result()
-        self._sums = Sums()
         self.log("validation_loss", loss.float())
         self.log("validation_correlation", correlation.nanmean().nan_to_num().float())
 
@@ -92,22 +94,19 @@ class RetinaModule(pl.LightningModule):
 class Sums:
     """What loss and correlation of any number of responses need, summed in float64 over batches and processes."""
 
-    def __init__(self) -> None:
-        self.total: Tensor | None = None
+    def __init__(self, cells: int, device: torch.device | str = "cpu") -> None:
+        self.total = torch.zeros(7, cells, dtype=torch.float64, device=device)
 
     def add(self, predicted: Tensor, recorded: Tensor, counts: Tensor, scale: Tensor) -> None:
         """Add responses (clip, response, cell) where ``counts``."""
         a, b, n = (x.flatten(0, 1).double() for x in (predicted, recorded, counts))
         scale = scale.double()
         loss = torch.nn.functional.poisson_nll_loss(a / scale, b / scale, log_input=False, reduction="none")
-        sums = torch.stack([(n * x).sum(0) for x in (torch.ones_like(a), a, b, a * a, b * b, a * b, loss)])
-        self.total = sums if self.total is None else self.total + sums
+        self.total += torch.stack([(n * x).sum(0) for x in (torch.ones_like(a), a, b, a * a, b * b, a * b, loss)])
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Mean loss over responses and cells, and Pearson's r of each cell (NaN where a side is constant)."""
-        assert self.total is not None
-        total = sum_over_processes(self.total)
-        n, a, b, aa, bb, ab, loss = total
+        n, a, b, aa, bb, ab, loss = sum_over_processes(self.total)
         covariance, variance_a, variance_b = n * ab - a * b, n * aa - a * a, n * bb - b * b
         return loss.sum() / n.sum(), covariance / (variance_a.clamp(min=0) * variance_b.clamp(min=0)).sqrt()
 

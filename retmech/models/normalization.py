@@ -73,6 +73,7 @@ class _Normalize(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+        """The normalized input; besides mean, variance and number of samples of the whole batch."""
         axes = [i for i, n in enumerate(scale.shape) if n == 1 and (i == 0 or x.shape[i] > 1)]
         mean, squares, count = _statistics(x, axes)
         centred = x - mean
@@ -86,6 +87,7 @@ class _Normalize(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of input, scale and bias."""
         centred, inverse, scale, count = ctx.saved_tensors
         d_bias = gradient.sum(ctx.axes, keepdim=True)
         d_scale = (gradient * centred).sum(ctx.axes, keepdim=True) * inverse

@@ -111,7 +111,7 @@ def test_sums_over_batches_give_loss_and_correlation_of_the_whole() -> None:
     counts[..., 2] = True
     recorded[..., 2] = 5.0
     scale = torch.tensor([1.0, 7.0, 3.0])
-    sums = Sums()
+    sums = Sums(3)
     for part in (slice(0, 1), slice(1, 6)):
         sums.add(predicted[part], recorded[part], counts[part], scale)
     loss, r = sums.result()
@@ -278,6 +278,7 @@ def _share(rank: int, processes: int, meet: str, batch: Batch) -> list[Tensor]:
         torch.nn.init.normal_(parameter, std=0.1)
     step = torch.nn.parallel.DistributedDataParallel(_Step(module.double().train()))
     step(Batch(*(part[rank::processes] for part in batch))).backward()
+    del step  # before the group that it uses: the other order can wait for ever
     distributed.destroy_process_group()
     return [p.grad for p in module.parameters() if p.grad is not None]
 

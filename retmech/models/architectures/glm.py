@@ -72,8 +72,8 @@ class GLM(Network):
         generator = torch.Generator(drive.device).manual_seed(0)
         past = drive.new_zeros(self.spike_lags, self.trials, drive.shape[1])  # newest first
         rates = []
-        for now in drive:
-            rate = self.upper(now + torch.einsum("jnc,cj->nc", past, self.spike_filter))
+        for filtered in drive:
+            rate = self.upper(filtered + torch.einsum("jnc,cj->nc", past, self.spike_filter))
             rates.append(rate.mean(dim=0))
             past = torch.cat([torch.poisson(rate / self.frame_rate, generator)[None], past[:-1]])
         return torch.stack(rates)
