@@ -75,9 +75,9 @@ def _train(args: argparse.Namespace) -> None:
     provenance = _provenance(args, "stages.train", f"models.architectures.{kind}", **files)
     recordings = {name: io.read(path, schemas.RECORDING) for name, path in files.items()}
     devices = Devices(args.devices, args.nodes, args.accelerator)
-    with scratch_folder(args.scratch, {**provenance.attributes(), "seed": args.seed}) as scratch:
+    with scratch_folder(args.scratch, {**provenance.attributes(), "seed": args.seed}, devices.processes) as scratch:
         models = train(recordings, settings, kind, args.seed, scratch, devices)
-        if is_first_process():
+        if is_first_process(devices.processes):
             for name, model in models.items():
                 io.write(model, schemas.MODEL, outputs[name], provenance)
 
@@ -187,6 +187,13 @@ def _settings(args: argparse.Namespace) -> Any:
     return section_settings(args.verb, raw)
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {text}")
+    return number
+
+
 def _architecture(model: Any) -> str:
     return f"models.architectures.{model.attrs['architecture']}"
 
@@ -229,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(f"--{name}", nargs="+", required=True, metavar="NAME=PATH")
 
     def threads(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--threads", type=int, default=1)
+        sub.add_argument("--threads", type=_positive, default=1)
 
     verb("simulate", _simulate, "Record a simulated retina.", "naturalscene", "whitenoise", "truth")
     several(verb("ingest", _ingest, "Read, cut, align and check a raw recording.", "output"), "stimulus")
@@ -237,8 +244,10 @@ def _parser() -> argparse.ArgumentParser:
     several(sub, "recording")
     several(sub, "output")
     sub.add_argument("--seed", type=int, default=1)
-    sub.add_argument("--devices", type=int, default=1, help="processes per node, one for each GPU; CPU cores where there is none")
-    sub.add_argument("--nodes", type=int, default=1)
+    sub.add_argument(
+        "--devices", type=_positive, default=1, help="processes per node, one for each GPU; CPU cores where there is none"
+    )
+    sub.add_argument("--nodes", type=_positive, default=1)
     sub.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
     threads(sub)
     sub = verb("evaluate", _evaluate, "Hold models against the recording.", "recording", "output", config=False)

@@ -179,7 +179,7 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
             missing = sorted(set(settings["stimulus"]) - set(files))
             if missing:
                 problems.append(f"train.{model}.stimulus = {missing}: recording {recording!r} has only {', '.join(files)}")
-        channels = interneurons(config, model)
+        channels = 0 if model in config["evaluate"]["baselines"] else interneurons(config, model)
         if channels and config["explain"]["channels"] > channels:
             problems.append(f"explain.channels = {config['explain']['channels']}: {model} has only {channels} channels")
         if channels and config["reduce"]["rank"] > 2 * channels:

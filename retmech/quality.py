@@ -110,7 +110,9 @@ def _bootstrapped_pearson(
     weights = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
     n, a, b, aa, bb, ab = sums @ weights.T
     norm = np.sqrt(np.maximum(n * aa - a * a, 0) * np.maximum(n * bb - b * b, 0))
-    return np.divide(n * ab - a * b, norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+    # A draw in which nothing happens has no correlation: it counts as 0, unless nothing ever happens.
+    r = np.divide(n * ab - a * b, norm, out=np.zeros(norm.shape), where=norm > 0)
+    return np.where((norm > 0).any(axis=-1, keepdims=True), np.clip(r, -1, 1), np.nan)
 
 
 def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> NDArray[np.float32]:

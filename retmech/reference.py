@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from retmech.config import config_model
+from retmech.config import KINDS, config_model
 
 SCHEMA = Path("workflow/schemas/config.schema.json")
 PAGE = Path("docs/config.md")
@@ -34,7 +34,7 @@ def page() -> str:
             parts.append(f"\n{_sentence(section['description'])}\n")
         for title in _models(section):
             definition = definitions[title]
-            kind = next((str(v["const"]) for v in definition["properties"].values() if "const" in v), "")
+            kind = str(definition["properties"].get(KINDS.get(name, ""), {}).get("const", ""))
             parts.append((f"\n### {name}: {kind}\n" if kind else "") + f"\n{definition.get('description', '')}\n")
             parts.append("\n| key | type | range | default | meaning |\n|---|---|---|---|---|\n")
             parts += list(_rows(definition, definitions))

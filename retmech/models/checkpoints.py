@@ -18,25 +18,31 @@ from retmech.settings import TrainSettings
 
 
 @contextmanager
-def scratch_folder(parent: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
+def scratch_folder(parent: Path, identity: Mapping[str, Any], processes: int) -> Iterator[Path]:
     """The folder for the checkpoints of one training, named by a digest of all that determines it.
 
     While it is in use no other training works there: an orphan of a killed run may still be at it, and is waited for. Of the
     processes of one training the first holds the lock.
     """
-    digest = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(canonical_json({**identity, "processes": processes}).encode()).hexdigest()[:16]
     folder = parent / digest
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
-        if is_first_process():
+        if is_first_process(processes):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
 
 
-def is_first_process() -> bool:
+def is_first_process(processes: int) -> bool:
     """Whether this process is the only one of its training or the one that writes, by what its launcher told it."""
-    ranks = [os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK")]
-    return next((int(rank) for rank in ranks if rank is not None), 0) == 0
+    if processes == 1:
+        return True
+    environment = os.environ
+    if "RANK" in environment:
+        return environment["RANK"] == "0"
+    if "LOCAL_RANK" in environment or "NODE_RANK" in environment:
+        return environment.get("LOCAL_RANK", "0") == environment.get("NODE_RANK", "0") == "0"
+    return environment.get("SLURM_PROCID", "0") == "0"
 
 
 def saved_history(checkpoint: Path) -> list[Row]:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.strategies import DDPStrategy
 
 from retmech.errors import RetmechError
 from retmech.models.checkpoints import best_checkpoint, finished, saved_history
 from retmech.models.data import ClipData
-from retmech.models.lightning import RetinaModule, processes
+from retmech.models.lightning import RetinaModule
+from retmech.models.processes import processes
 from retmech.models.progress import History, progress_bar
 
 LIGHTNING_PRECISION = {"float32": "32-true", "tf32": "32-true", "bfloat16": "bf16-mixed", "float64": "64-true"}
@@ -21,7 +24,7 @@ LIGHTNING_PRECISION = {"float32": "32-true", "tf32": "32-true", "bfloat16": "bf1
 
 @dataclass(frozen=True)
 class Devices:
-    """What a training runs on; it changes no result beyond rounding.
+    """What a training runs on; beside rounding only the noise in the hidden layers depends on it.
 
     Attributes
     ----------
@@ -57,6 +60,8 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
     RetmechError
         If the processes that were asked for did not come together, or the loss is no number.
     """
+    if module.config.batch_clips < devices.processes:
+        raise RetmechError(f"{devices.processes} processes cannot share batches of batch_clips = {module.config.batch_clips}.")
     last = scratch / "last.ckpt"
     history = saved_history(last)
     if finished(history, module.config):
@@ -66,7 +71,10 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
         if history:
             print(f"resuming after epoch {len(history)}", file=sys.stderr, flush=True)
         best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
-        trainer = _trainer(module, scratch, devices, best)
+        try:
+            trainer = _trainer(module, scratch, devices, best)
+        except (MisconfigurationException, ValueError) as error:
+            raise RetmechError(f"training cannot start on {devices}: {error}") from None
         trainer.fit(module, datamodule=data, ckpt_path=last if history else None, weights_only=True)
         best_path = Path(best.best_model_path)
     module.load_state_dict(torch.load(best_path, map_location="cpu", weights_only=True)["state_dict"])
@@ -78,21 +86,26 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
     for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec"):
         warnings.filterwarnings("ignore", harmless)
     torch.set_float32_matmul_precision("high" if module.config.precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = module.config.precision == "tf32"
+    accelerator = ("gpu" if torch.cuda.is_available() else "cpu") if devices.accelerator == "auto" else devices.accelerator
     bar = progress_bar()
     # `save_last` of the checkpoint with a monitor would save only when there is a new best.
     every = ModelCheckpoint(scratch, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
     stopping = EarlyStopping("validation_loss", patience=module.config.patience, check_on_train_epoch_end=True)
     return pl.Trainer(
-        accelerator=devices.accelerator,
+        accelerator=accelerator,
         devices=devices.per_node,
         num_nodes=devices.nodes,
-        strategy="ddp" if devices.processes > 1 else "auto",
+        # Buffers are the same everywhere already; sent in validation, where processes may have unequal numbers of batches, they
+        # would be waited for in vain.
+        strategy=DDPStrategy(broadcast_buffers=False) if devices.processes > 1 else "auto",
         precision=LIGHTNING_PRECISION[module.config.precision],  # type: ignore[arg-type]
         gradient_clip_val=module.config.gradient_clip,
         max_epochs=module.config.epochs,
         deterministic=True,
         callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, best, every, *bar],
         use_distributed_sampler=False,  # ours shares each batch out
+        default_root_dir=scratch,
         logger=False,
         enable_progress_bar=bool(bar),
         enable_model_summary=False,

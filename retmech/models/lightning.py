@@ -10,14 +10,15 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch import distributed as dist
 
 from retmech.errors import RetmechError
 from retmech.models.data import Batch
 from retmech.models.network import Network
+from retmech.models.processes import processes, sum_over_processes
 from retmech.settings import TrainSettings
 
 Row = dict[str, float]
+ROUNDING = 1e-12  # of a sum of squares: a smaller variance is rounding error of a constant
 
 
 class RetinaModule(pl.LightningModule):
@@ -67,14 +68,18 @@ class RetinaModule(pl.LightningModule):
         number = sum_over_processes(batch.counts.sum())
         share = share_of_mean(batch.counts, number, predicted.dtype)
         loss = poisson_loss(predicted, batch.recorded / self.network.rate_scale, share)
-        if not torch.isfinite(loss):
-            raise RetmechError(
-                f"training: the loss is {loss.item()} in epoch {self.current_epoch + 1}. Lower learning_rate or set "
-                "gradient_clip; the last good checkpoint is kept."
-            )
+        self._check(loss, "loss")
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=int(number), sync_dist=True)
         l2 = sum((w.square().sum() for w in self.network.weights()), loss.new_zeros(())) / len(self.network.rate_scale)
         return loss + self.config.weight_l2 * l2 + self.config.output_l1 * (predicted * share).sum()
+
+    def _check(self, loss: Tensor, name: str) -> None:
+        """Stop where a loss is no number, before anything of the epoch is saved."""
+        if not torch.isfinite(loss):
+            raise RetmechError(
+                f"training: the {name} is {loss.item()} in epoch {self.current_epoch + 1}. Lower learning_rate or set "
+                "gradient_clip; the last good checkpoint is kept."
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Begin the sums anew."""
@@ -87,6 +92,7 @@ class RetinaModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log loss and mean correlation over the whole validation part, and over all processes."""
         loss, correlation = self._sums.result()
+        self._check(loss, "validation loss")
         self.log("validation_loss", loss.float())
         self.log("validation_correlation", correlation.nanmean().nan_to_num().float())
 
@@ -108,7 +114,9 @@ class Sums:
         """Mean loss over responses and cells, and Pearson's r of each cell (NaN where a side is constant)."""
         n, a, b, aa, bb, ab, loss = sum_over_processes(self.total)
         covariance, variance_a, variance_b = n * ab - a * b, n * aa - a * a, n * bb - b * b
-        return loss.sum() / n.sum(), covariance / (variance_a.clamp(min=0) * variance_b.clamp(min=0)).sqrt()
+        varies = (variance_a > ROUNDING * n * aa) & (variance_b > ROUNDING * n * bb)
+        r = covariance / (variance_a * variance_b).abs().sqrt()
+        return loss.sum() / n.sum(), torch.where(varies, r.clamp(-1, 1), torch.nan)
 
 
 def poisson_loss(predicted: Tensor, recorded: Tensor, share: Tensor) -> Tensor:
@@ -131,19 +139,6 @@ def share_of_mean(counts: Tensor, number: Tensor, dtype: torch.dtype) -> Tensor:
     The processes' gradients are averaged, so each one's sum stands for the whole: it is multiplied with their number.
     """
     return counts.to(dtype) * processes() / number.clamp(min=1)
-
-
-def processes() -> int:
-    """Number of processes in this training."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def sum_over_processes(part: Tensor) -> Tensor:
-    """Sum a tensor over all processes of this training; no gradient flows through it."""
-    if processes() > 1:
-        part = part.detach().clone()
-        dist.all_reduce(part)
-    return part
 
 
 def learning_rate(config: TrainSettings, losses: Sequence[float]) -> float:

@@ -1,16 +1,16 @@
 """Batch normalization whose statistics are those of the whole batch, also where processes share it; and noise."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-EPS = 1e-3
+from retmech.errors import RetmechError
+from retmech.models.processes import gather, processes, sum_over_processes
 
-Per = Literal["unit", "channel"]
+EPS = 1e-3
 
 
 class BatchNorm(nn.Module):
@@ -76,6 +76,8 @@ class _Normalize(Function):
         """The normalized input; besides mean, variance and number of samples of the whole batch."""
         axes = [i for i, n in enumerate(scale.shape) if n == 1 and (i == 0 or x.shape[i] > 1)]
         mean, squares, count = _statistics(x, axes)
+        if count < 2:
+            raise RetmechError("a batch of one response has no variance to normalize by: raise clip_length or batch_clips.")
         centred = x - mean
         variance = squares / count
         inverse = (variance + EPS).rsqrt()
@@ -92,7 +94,7 @@ class _Normalize(Function):
         d_bias = gradient.sum(ctx.axes, keepdim=True)
         d_scale = (gradient * centred).sum(ctx.axes, keepdim=True) * inverse
         # Those of the whole batch for the input; of this process for the parameters, which are averaged later.
-        total = _sum_over_processes(torch.stack([d_bias, d_scale])) / count
+        total = sum_over_processes(torch.stack([d_bias, d_scale])) / count
         d_x = torch.addcmul(gradient - total[0], centred, -inverse * total[1])
         return d_x.mul_(scale * inverse), d_scale, d_bias
 
@@ -102,9 +104,9 @@ def _statistics(x: Tensor, axes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
     count = x.new_tensor(x.numel() / _kept(x, axes))
     mean = x.mean(axes, keepdim=True)
     squares = (x - mean).square_().sum(axes, keepdim=True)
-    if not _processes():
+    if processes() == 1:
         return mean, squares, count
-    counts, means, all_squares = (_gather(part) for part in (count, mean, squares))
+    counts, means, all_squares = (gather(part) for part in (count, mean, squares))
     total = counts.sum()
     weights = (counts / total).view(-1, *[1] * mean.ndim)
     joint = (weights * means).sum(0)
@@ -117,23 +119,6 @@ def _kept(x: Tensor, axes: list[int]) -> int:
     for axis, size in enumerate(x.shape):
         kept *= 1 if axis in axes else size
     return kept
-
-
-def _processes() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def _gather(part: Tensor) -> Tensor:
-    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, part.contiguous())
-    return torch.stack(parts)
-
-
-def _sum_over_processes(part: Tensor) -> Tensor:
-    if _processes():
-        part = part.contiguous()
-        dist.all_reduce(part)
-    return part
 
 
 class GaussianNoise(nn.Module):

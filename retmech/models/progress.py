@@ -74,4 +74,4 @@ class History(pl.Callback):
 
 def progress_bar() -> list[pl.Callback]:
     """A bar with the time left on a terminal; nothing where the output goes to a file."""
-    return [RichProgressBar(leave=False)] if sys.stderr.isatty() else []
+    return [RichProgressBar(leave=False, console_kwargs={"stderr": True})] if sys.stderr.isatty() else []

@@ -51,6 +51,8 @@ def train(
     scratch
         Folder for checkpoints, to go on from after an interruption. It must belong to these inputs and settings alone.
     """
+    recordings = dict(sorted(recordings.items()))  # the order in which they are named changes nothing
+    _check_stimuli(recordings, config.stimulus)
     _check_same_geometry(recordings)
     cells = _places([recording.sizes["cell"] for recording in recordings.values()])
     first = next(iter(recordings.values()))
@@ -87,6 +89,13 @@ def _clips(
             dataset = recording.children[name].children[part].to_dataset()
             parts.append(cut(dataset, history, config.clip_length, place, spike_rate))
     return ClipDataset(parts, history, config.clip_length, cells[-1].stop)
+
+
+def _check_stimuli(recordings: Mapping[str, xr.DataTree], stimuli: Sequence[str]) -> None:
+    for name, recording in recordings.items():
+        missing = sorted(set(stimuli) - set(recording.children))
+        if missing:
+            raise RecordingError(f"{name}: it has no stimulus class {', '.join(missing)}, only {', '.join(recording.children)}.")
 
 
 def _check_same_geometry(recordings: Mapping[str, xr.DataTree]) -> None:

@@ -93,6 +93,13 @@ def test_a_chain_is_one_convolution_exactly(kernels: tuple[int, int], channels: 
     torch.testing.assert_close(network.second_layer(drive), by_links(network.second_layer, drive))
 
 
+def test_the_one_kernel_of_a_chain_keeps_its_precision_under_autocast() -> None:
+    network = small("stacked").eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        kernel = network.filters
+    torch.testing.assert_close(kernel, network.filters, rtol=0, atol=0)
+
+
 def test_dropout_between_the_links_is_for_training_only() -> None:
     network = small("stacked", dropout=0.5)
     clip = torch.randn(1, 20, 12, 12)

@@ -16,8 +16,9 @@ from retmech import io, schemas
 from retmech.errors import RecordingError, RetmechError
 from retmech.geometry import Geometry
 from retmech.models.architectures import bn_cnn
-from retmech.models.checkpoints import finished, saved_history
+from retmech.models.checkpoints import finished, is_first_process, saved_history
 from retmech.models.data import Batch, ClipDataset, Clips, EpochSampler, SharedBatches, clip_starts, cut, runs
+from retmech.models.fitting import Devices
 from retmech.models.lightning import RetinaModule, Sums, halvings, learning_rate, poisson_loss, share_of_mean
 from retmech.quality import pearson
 from retmech.settings import TrainSettings
@@ -187,6 +188,40 @@ def fitted(recording: xr.DataTree, scratch: Path, **settings: object) -> xr.Data
     scratch.mkdir(exist_ok=True)
     config = SMALL.model_copy(update=settings)
     return train({"one": recording}, config, "bn_cnn", 1, scratch)["one"]
+
+
+def test_a_constant_prediction_has_no_correlation() -> None:
+    sums = Sums(2)
+    recorded = torch.rand(5, 40, 2) * 30
+    predicted = torch.stack([torch.full((5, 40), 0.1), recorded[..., 1]], dim=-1)
+    sums.add(predicted, recorded, torch.ones(5, 40, 2, dtype=torch.bool), torch.ones(2))
+    _, r = sums.result()
+    assert torch.isnan(r[0])
+    assert float(r[1]) == pytest.approx(1)
+
+
+def test_what_processes_cannot_share_is_refused(recording: xr.DataTree, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"batch_clips": 1})
+    with pytest.raises(RetmechError, match="2 processes cannot share batches of batch_clips = 1"):
+        train({"one": recording}, config, "bn_cnn", 1, tmp_path, Devices(per_node=2))
+    with pytest.raises(RetmechError, match="a batch of one response has no variance"):
+        train({"one": recording}, config.model_copy(update={"clip_length": 1}), "bn_cnn", 1, tmp_path)
+    with pytest.raises(RecordingError, match="one: it has no stimulus class absent, only naturalscene, whitenoise"):
+        train({"one": recording}, config.model_copy(update={"stimulus": ["absent"]}), "bn_cnn", 1, tmp_path)
+
+
+def test_only_one_process_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    assert is_first_process(2)
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert not is_first_process(4)
+    assert is_first_process(1), "a training of its own, whatever task it is"
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert not is_first_process(2), "started by the first process of an interactive job"
+    monkeypatch.setenv("RANK", "0")
+    assert is_first_process(2)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_epoch_and_keeps_the_checkpoint(recording: xr.DataTree, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class GLM(Network):
     """rate_k(t) = scale_k softplus(w_k . s + sum_j h_kj n_k(t - j) + b_k), with the spike counts n of the bins before.
 
     In training the counts are the recorded ones. To predict a rate from the stimulus alone, spike trains are drawn from the
-    model, each with its own history, and averaged. Softplus instead of the usual exponential keeps them from running away.
+    model, each with its own history, and averaged. With softplus instead of the usual exponential they run away far less easily.
     """
 
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:

@@ -55,10 +55,11 @@ class _Chain(nn.Module):
         """The one kernel, whose correlation is that of the chain: the full convolution of all links' kernels."""
         first, *others = (link.weight for link in self.links)
         assert isinstance(first, Tensor)
-        kernel = first.transpose(0, 1)  # what a link sums over comes second
-        for link in others:
-            assert isinstance(link, Tensor)
-            kernel = nn.functional.conv2d(kernel, link.flip(2, 3), padding=2)
+        with torch.autocast(first.device.type, enabled=False):
+            kernel = first.transpose(0, 1)  # what a link sums over comes second
+            for link in others:
+                assert isinstance(link, Tensor)
+                kernel = nn.functional.conv2d(kernel, link.flip(2, 3), padding=2)
         return kernel.transpose(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
