@@ -66,5 +66,5 @@ def finished(history: Sequence[Row], config: TrainSettings) -> bool:
 def best_checkpoint(last: Path) -> Path:
     """The checkpoint of the best epoch, as the last one names it; the folder may have been moved."""
     callbacks = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
-    state = next(state for key, state in callbacks.items() if key.startswith("ModelCheckpoint") and "validation_loss" in key)
+    state = next(state for key, state in callbacks.items() if "validation_loss" in key and "best_model_path" in state)
     return last.with_name(Path(state["best_model_path"]).name)

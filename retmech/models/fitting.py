@@ -5,6 +5,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -70,7 +71,7 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
     else:
         if history:
             print(f"resuming after epoch {len(history)}", file=sys.stderr, flush=True)
-        best = ModelCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
+        best = _MovableCheckpoint(scratch, filename="best", monitor="validation_loss", save_on_train_epoch_end=True)
         try:
             trainer = _trainer(module, scratch, devices, best)
         except (MisconfigurationException, ValueError) as error:
@@ -90,7 +91,7 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
     accelerator = ("gpu" if torch.cuda.is_available() else "cpu") if devices.accelerator == "auto" else devices.accelerator
     bar = progress_bar()
     # `save_last` of the checkpoint with a monitor would save only when there is a new best.
-    every = ModelCheckpoint(scratch, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+    every = _MovableCheckpoint(scratch, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
     stopping = EarlyStopping("validation_loss", patience=module.config.patience, check_on_train_epoch_end=True)
     return pl.Trainer(
         accelerator=accelerator,
@@ -111,6 +112,20 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+class _MovableCheckpoint(ModelCheckpoint):
+    """Knows its files and the best epoch so far also after the folder was moved, where Lightning's own would start anew."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state with all paths in the folder as it is now."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {name: here(state_dict[name]) for name in ("best_model_path", "kth_best_model_path")}
+        models = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": models, "dirpath": self.dirpath})
 
 
 class _AllProcesses(pl.Callback):

@@ -236,6 +236,16 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch_and_keeps_the_checkpoint(
     assert (tmp_path / "best.ckpt").exists()
 
 
+def test_a_training_that_is_resumed_in_a_moved_folder_knows_its_best_epoch(recording: xr.DataTree, tmp_path: Path) -> None:
+    fitted(recording, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    best = torch.load(tmp_path / "there/best.ckpt", weights_only=True)["state_dict"]["network.dense.weight"]
+    model = fitted(recording, tmp_path / "there", epochs=4, learning_rate=0.5)  # worse from here on
+    assert model["best_epoch"] <= 2
+    assert model["validation_loss"][2:].min() > model["validation_loss"][:2].min()
+    np.testing.assert_array_equal(model["weights/dense.weight"], best)
+
+
 def test_precision_optimizer_schedule_and_clipping_are_used(recording: xr.DataTree, tmp_path: Path) -> None:
     plain = fitted(recording, tmp_path / "plain")
     for i, settings in enumerate(
