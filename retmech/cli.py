@@ -57,16 +57,12 @@ def _ingest(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    import torch
-
     from retmech import io, schemas
-    from retmech.memory import keep_freed_memory
     from retmech.models.checkpoints import is_first_process, scratch_folder
     from retmech.models.fitting import Devices
     from retmech.stages.train import train
 
-    keep_freed_memory()
-    torch.set_num_threads(args.threads)
+    _use_threads(args)
     settings = _settings(args)
     kind = settings.architecture
     files, outputs = _named(args.recording), _named(args.output)
@@ -86,6 +82,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.stages.evaluate import evaluate
 
+    _use_threads(args)
     files = _named(args.model)
     models = {name: io.read(path, schemas.MODEL) for name, path in files.items()}
     performance = evaluate(io.read(args.recording, schemas.RECORDING), models)
@@ -97,18 +94,22 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _synthesize(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.labels import geometry_of
-    from retmech.stages.synthesize import synthesize
+    from retmech.stages.synthesize import synthesize, takes_recording
 
     settings = _settings(args)
-    recording = io.read(args.recording, schemas.RECORDING)
-    probe = synthesize(geometry_of(recording), settings, settings.probe)
-    io.write(probe, schemas.PROBE, args.output, _provenance(args, "stages.synthesize", f"probes.{settings.probe}"))
+    recording = io.read(args.recording, schemas.RECORDING, lazy=True)
+    probe = synthesize(geometry_of(recording), settings, settings.probe, recording)
+    # A probe that is only drawn on the recording's geometry is the same for all recordings that have it.
+    inputs = {"recording": args.recording} if takes_recording(settings.probe) else {}
+    provenance = _provenance(args, "stages.synthesize", f"probes.{settings.probe}", **inputs)
+    io.write(probe, schemas.PROBE, args.output, provenance)
 
 
 def _respond(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.stages.respond import respond
 
+    _use_threads(args)
     model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE)
     modules = _architecture(model), f"probes.{probe.attrs['probe']}"
     provenance = _provenance(args, "stages.respond", *modules, model=args.model, probe=args.probe)
@@ -116,18 +117,14 @@ def _respond(args: argparse.Namespace) -> None:
 
 
 def _attribute(args: argparse.Namespace) -> None:
-    import torch
-
     from retmech import io, schemas
-    from retmech.memory import keep_freed_memory
     from retmech.stages.attribute import attribute
 
-    keep_freed_memory()
-    torch.set_num_threads(args.threads)
-    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE)
-    attributions = attribute(model, probe, _settings(args))
+    _use_threads(args)
+    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE, lazy=True)
+    attributions = attribute(model, probe, _settings(args), args.probe.stem, args.threads)
     provenance = _provenance(args, "stages.attribute", _architecture(model), model=args.model, probe=args.probe)
-    io.write(attributions, schemas.ATTRIBUTIONS, args.output, provenance)
+    io.write_pieces(attributions, schemas.ATTRIBUTIONS, args.output, provenance)
 
 
 def _reduce(args: argparse.Namespace) -> None:
@@ -135,7 +132,7 @@ def _reduce(args: argparse.Namespace) -> None:
     from retmech.stages.reduce import reduce
 
     files = _named(args.attributions)
-    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS) for name, path in files.items()}
+    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
     reduction = reduce(probes, _settings(args))
     io.write(reduction, schemas.REDUCTION, args.output, _provenance(args, "stages.reduce", **files))
 
@@ -145,7 +142,7 @@ def _explain(args: argparse.Namespace) -> None:
     from retmech.stages.explain import explain
 
     files = _named(args.attributions)
-    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS) for name, path in files.items()}
+    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
     reduction = io.read_dataset(args.reduction, schemas.REDUCTION)
     model = io.read(args.model, schemas.MODEL)
     circuit = explain(model, probes, reduction, _settings(args))
@@ -173,6 +170,16 @@ def _docs(args: argparse.Namespace) -> None:
     from retmech import reference
 
     reference.write(args.folder)
+
+
+def _use_threads(args: argparse.Namespace) -> None:
+    """Compute with as many threads as the job was given, and no more: its neighbours have their own."""
+    import torch
+
+    from retmech.memory import keep_freed_memory
+
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
 
 
 def _settings(args: argparse.Namespace) -> Any:
@@ -252,8 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     threads(sub)
     sub = verb("evaluate", _evaluate, "Hold models against the recording.", "recording", "output", config=False)
     several(sub, "model")
+    threads(sub)
     verb("synthesize", _synthesize, "Draw a probe stimulus.", "recording", "output")
-    verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False)
+    threads(verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False))
     threads(verb("attribute", _attribute, "Attribute responses to interneurons.", "model", "probe", "output"))
     several(verb("reduce", _reduce, "Reduce attributions to factors.", "output"), "attributions")
     several(verb("explain", _explain, "Build the reduced circuit.", "model", "reduction", "output"), "attributions")

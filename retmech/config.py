@@ -174,6 +174,7 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
     for name in config["evaluate"]["baselines"]:
         if name not in config["train"]:
             problems.append(f"evaluate.baselines = {name!r}: there is no such model; train: {', '.join(config['train'])}")
+    problems += _probe_checks(config)
     for model, settings in config["train"].items():
         for recording, files in config["recordings"].items():
             missing = sorted(set(settings["stimulus"]) - set(files))
@@ -186,4 +187,23 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
             problems.append(f"reduce.rank = {config['reduce']['rank']}: {model} allows {2 * channels}, two for each channel")
     if len(set(config["seeds"])) < len(config["seeds"]):
         problems.append(f"seeds = {config['seeds']}: a seed stands there twice")
+    return problems
+
+
+def _probe_checks(config: dict[str, Any]) -> list[str]:
+    """What the sections of probes and attributions must know of each other and of the recordings."""
+    problems = []
+    probes, attribute = config["synthesize"], config["attribute"]
+    for key in ("frames", "pixels"):
+        for name in attribute[key]:
+            if name not in probes:
+                problems.append(f"attribute.{key}.{name}: there is no such probe; synthesize: {', '.join(probes)}")
+    missing = [name for name in probes if name not in attribute["frames"]]
+    if attribute["baseline"] == "frame" and missing:
+        problems.append(f"attribute.baseline = 'frame': attribute.frames names none for {', '.join(missing)}")
+    for name, settings in probes.items():
+        for recording, files in config["recordings"].items():
+            if "stimulus" in settings and settings["stimulus"] not in files:
+                has = ", ".join(files)
+                problems.append(f"synthesize.{name}.stimulus = {settings['stimulus']!r}: recording {recording!r} has only {has}")
     return problems

@@ -5,16 +5,21 @@ Equal contents give byte-identical files: nothing of the moment or the machine i
 
 import fnmatch
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import netCDF4
+import numpy as np
 import pandera.errors
 import pandera.xarray as pa
 import xarray as xr
+from pandera.config import ValidationDepth, config_context
 
 from retmech.errors import FileError
+from retmech.pieces import Pieces, completed, full_shape, groups_of, region
 from retmech.provenance import canonical_json, file_digest
 from retmech.schemas import FileType
 
@@ -48,24 +53,44 @@ def write(data: xr.DataTree | xr.Dataset, kind: FileType, path: Path, provenance
         If the data is not what its type says; nothing is written then.
     """
     tree = data.copy() if isinstance(data, xr.DataTree) else xr.DataTree(data.copy())
-    tree.attrs |= {"Conventions": "CF-1.11", "schema_name": kind.name, "schema_version": kind.version}
-    tree.attrs.update(provenance.attributes())
+    _sign(tree, kind, provenance)
     _validate(tree, kind, path)
-    encoding = {node.path: _encoding(node.to_dataset(inherit=False)) for node in tree.subtree}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tree.to_netcdf(partial, engine="netcdf4", encoding=encoding)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # the netCDF library reports a full disk as the latter
-        raise FileError(f"{path}: cannot be written ({error}). Is there space, and may you write there?") from None
-    finally:
-        if partial.exists():
-            partial.unlink()
+    with _atomic(path) as partial, _write_errors(path):
+        _write(tree, partial)
 
 
-def read(path: Path, kind: FileType) -> xr.DataTree:
-    """Read a file into memory and check that it is of the type expected.
+def write_pieces(pieces: Pieces, kind: FileType, path: Path, provenance: Provenance) -> None:
+    """Write a dataset while it is made, as :func:`write` does: each part is validated, written and forgotten.
+
+    Raises
+    ------
+    FileError
+        If a part is not what the type says; no file is left then.
+    """
+    header = pieces.header.copy()
+    _sign(header, kind, provenance)
+    with _atomic(path) as partial:
+        with _write_errors(path):
+            _write(header, partial)
+            file = netCDF4.Dataset(partial, "a")
+        whole = groups_of(header, inherit=True)
+        with file:
+            for part in pieces.parts:
+                filled = {group: data for group, data in groups_of(part, inherit=True).items() if data.data_vars}
+                for group, dataset in filled.items():
+                    _raise(path, kind, list(_group_problems(group, completed(whole[group], dataset), dataset, kind)))
+                with _write_errors(path):
+                    for group, dataset in filled.items():
+                        _write_part(file if group == "/" else file[group], whole[group], dataset)
+
+
+def read(path: Path, kind: FileType, lazy: bool = False) -> xr.DataTree:
+    """Read a file and check that it is of the type expected.
+
+    Parameters
+    ----------
+    lazy
+        Leave the data in the file until they are used; then they are not checked, only their names, dimensions and types.
 
     Raises
     ------
@@ -73,26 +98,86 @@ def read(path: Path, kind: FileType) -> xr.DataTree:
         Naming the file, the variable, what was expected and what was found.
     """
     try:
-        with xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False) as tree:
-            tree = tree.load()
+        tree = _open(path)
+        if not lazy:
+            with tree:
+                tree = tree.load()
     except FileNotFoundError:
         raise FileError(f"{path}: does not exist. The stage that writes it has not run.") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise FileError(f"{path}: cannot be read as NetCDF ({error}). Delete it and run again.") from None
-    _validate(tree, kind, path)
+    _validate(tree, kind, path, data=not lazy)
     return tree
 
 
-def read_dataset(path: Path, kind: FileType) -> xr.Dataset:
-    """Read a file that has only a root group."""
-    return read(path, kind).to_dataset()
+def read_dataset(path: Path, kind: FileType, lazy: bool = False) -> xr.Dataset:
+    """Read the root group of a file; see :func:`read`."""
+    return read(path, kind, lazy).to_dataset()
 
 
-def _validate(tree: xr.DataTree, kind: FileType, path: Path) -> None:
+def _open(path: Path) -> xr.DataTree:
+    return xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False)
+
+
+def _sign(tree: xr.DataTree, kind: FileType, provenance: Provenance) -> None:
+    """Say in the file what it is and what it was made of."""
+    tree.attrs |= {"Conventions": "CF-1.11", "schema_name": kind.name, "schema_version": kind.version}
+    tree.attrs.update(provenance.attributes())
+
+
+@contextmanager
+def _atomic(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, whose file takes its place in the end or is removed."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with _write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with _write_errors(path):
+            os.replace(partial, path)
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # the netCDF library reports a full disk as the latter
+        raise FileError(f"{path}: cannot be written ({error}). Is there space, and may you write there?") from None
+
+
+def _write(tree: xr.DataTree, path: Path) -> None:
+    encoding = {
+        node.path: {str(name): _encoding(v) for name, v in node.to_dataset(inherit=False).variables.items() if _is_large(v)}
+        for node in tree.subtree
+    }
+    tree.to_netcdf(path, engine="netcdf4", encoding=encoding)
+
+
+def _write_part(group: netCDF4.Dataset, whole: xr.Dataset, part: xr.Dataset) -> None:
+    for name, values in part.data_vars.items():
+        if name not in group.variables:
+            full = xr.Variable(values.dims, np.broadcast_to(values.dtype.type(0), full_shape(whole, values)))
+            encoding = _encoding(full) if _is_large(full) else {}
+            fill = np.nan if values.dtype.kind == "f" else None
+            created = group.createVariable(str(name), values.dtype, [str(d) for d in full.dims], fill_value=fill, **encoding)
+            created.setncatts(values.attrs)
+        group[str(name)][region(whole, values)] = values.values
+
+
+def _validate(tree: xr.DataTree, kind: FileType, path: Path, data: bool = True) -> None:
     problems = list(_type_problems(tree, kind))
     if not problems:
-        for node in tree.subtree:
-            problems += _group_problems(node, kind)
+        with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA if data else ValidationDepth.SCHEMA_ONLY):
+            whole = groups_of(tree, inherit=True)
+            for group, own in groups_of(tree).items():
+                problems += _group_problems(group, whole[group], own, kind)
+    _raise(path, kind, problems)
+
+
+def _raise(path: Path, kind: FileType, problems: Sequence[str]) -> None:
     if problems:
         listed = "\n".join(f"{path}: {problem}" for problem in problems)
         raise FileError(f"{listed}\nThe file is not a valid {kind.name} (version {kind.version}). Delete it and run again.")
@@ -106,15 +191,15 @@ def _type_problems(tree: xr.DataTree, kind: FileType) -> Iterator[str]:
         yield f"expected version {kind.version} of {kind.name!r}, found {found[1]}"
 
 
-def _group_problems(node: xr.DataTree, kind: FileType) -> Iterator[str]:
-    is_root = node.path == "/"
-    where = "" if is_root else f"{node.path.strip('/')}/"
-    pattern = next((p for p in kind.groups if not is_root and _matches(node.path, p)), None)
+def _group_problems(path: str, dataset: xr.Dataset, own: xr.Dataset, kind: FileType) -> Iterator[str]:
+    """What is wrong with a group, given with the coordinates that it inherits and without."""
+    is_root = path == "/"
+    where = "" if is_root else f"{path.strip('/')}/"
+    pattern = next((p for p in kind.groups if not is_root and _matches(path, p)), None)
     if not is_root and pattern is None:
         yield f"{where}: there is no such group in a {kind.name}"
         return
-    dataset = node.to_dataset(inherit=True)
-    for name, variable in node.to_dataset(inherit=False).variables.items():
+    for name, variable in own.variables.items():
         for attribute in ("units", "long_name"):
             if not isinstance(variable.attrs.get(attribute), str):
                 yield f"{where}{name}: has no attribute {attribute!r}"
@@ -145,15 +230,14 @@ def _model_problems(dataset: xr.Dataset, model: type[pa.DatasetModel]) -> Iterat
             yield f"{name}: expected unit {units!r}, found {dataset[name].attrs.get('units')!r}"
 
 
-def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Compress numbers, in chunks that are read along time: no chunk is much larger than 1 MiB."""
-    encoding: dict[str, dict[str, Any]] = {}
-    for name, variable in dataset.variables.items():
-        if variable.dtype.kind not in "iuf" or variable.ndim == 0 or variable.size == 0:
-            continue
-        chunk = list(variable.shape)
-        axis = variable.dims.index("time") if "time" in variable.dims else 0
-        bytes_per_step = variable.nbytes // variable.shape[axis]
-        chunk[axis] = min(chunk[axis], max(1, CHUNK_BYTES // max(1, bytes_per_step)))
-        encoding[str(name)] = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": tuple(chunk)}
-    return encoding
+def _is_large(variable: xr.Variable) -> bool:
+    return variable.dtype.kind in "iuf" and variable.ndim > 0 and variable.size > 0
+
+
+def _encoding(variable: xr.Variable) -> dict[str, Any]:
+    """Compress numbers, in chunks of one condition that are read along time: no chunk is much larger than 1 MiB."""
+    chunk = [1 if dim == "condition" and variable.ndim > 1 else n for dim, n in variable.sizes.items()]
+    axis = variable.dims.index("time") if "time" in variable.dims else 0
+    bytes_per_step = variable.dtype.itemsize * int(np.prod(chunk)) // chunk[axis]
+    chunk[axis] = min(chunk[axis], max(1, CHUNK_BYTES // max(1, bytes_per_step)))
+    return {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": tuple(chunk)}

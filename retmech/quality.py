@@ -29,7 +29,8 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floa
     a = a.astype(np.float64) - a.mean(axis=-1, keepdims=True, dtype=np.float64)
     b = b.astype(np.float64) - b.mean(axis=-1, keepdims=True, dtype=np.float64)
     norm = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    return np.divide((a * b).sum(axis=-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+    r = np.divide((a * b).sum(axis=-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+    return np.clip(r, -1, 1)  # rounding can go a little beyond
 
 
 def pearson_interval(

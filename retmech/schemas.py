@@ -123,6 +123,7 @@ class _Model(_Cells):
     stimulus_mean: np.float64 = _variable(units="1")
     stimulus_std: np.float64 = _variable(units="1", gt=0)
     rate_scale: np.float32 = _variable("cell", units="Hz", gt=0)
+    mean_frame: np.float32 = _variable("y", "x", units="1")
     train_loss: np.float64 = _variable("epoch", units="1")
     validation_loss: np.float64 = _variable("epoch", units="1")
     validation_correlation: np.float64 = _variable("epoch", units="1", ge=-1, le=1)
@@ -180,8 +181,8 @@ class Attributions(_Strict):
     drive: np.float32 = _coordinate("1")
     excitation: np.float32 = _variable("condition", "time", "cell", "channel", units="Hz", ge=0)
     suppression: np.float32 = _variable("condition", "time", "cell", "channel", units="Hz", le=0)
-    rate: np.float64 = _variable("condition", "time", "cell", units="Hz", ge=0)
-    baseline_rate: np.float64 = _variable("cell", units="Hz", ge=0)
+    response: np.float64 = _variable("condition", "time", "cell", units="Hz")
+    baseline_response: np.float64 = _variable("condition", "time", "cell", units="Hz")
     completeness_error: np.float64 = _variable("condition", "time", "cell", units="Hz")
     nodes: np.int32 = _variable("condition", "time", units="1", ge=0)
     symmetry_violation: np.float64 = _variable(units="1", ge=0)
@@ -189,6 +190,44 @@ class Attributions(_Strict):
     time: Coordinate[np.float64] = _coordinate("s")
     cell: Coordinate[str] = _coordinate()
     channel: Coordinate[str] = _coordinate()
+
+
+class _SecondLayer(_Open):
+    """Attributions to the second layer, which keep the axes without symmetry (y_2, x_2) at the end."""
+
+    attribution: np.float32 = _coordinate("Hz")
+    excitation: np.float32 = _variable("condition", "time", "cell", "channel_2", units="Hz", ge=0)
+    suppression: np.float32 = _variable("condition", "time", "cell", "channel_2", units="Hz", le=0)
+    channel_2: Coordinate[str] = _coordinate()
+
+
+class _Alternatives(_Open):
+    """The same by other measures and baselines."""
+
+    attribution: np.float32 = _variable("measure", "condition", "time", "cell", "channel", units="Hz")
+    measure: Coordinate[str] = _coordinate()
+
+
+class _Agreement(_Open):
+    """How far they agree with the attributions."""
+
+    correlation: np.float64 = _variable("measure", "cell", units="1", ge=-1, le=1, nullable=True)
+    incompleteness: np.float64 = _variable("measure", "cell", units="1", ge=0, nullable=True)
+    measure: Coordinate[str] = _coordinate()
+
+
+class _Pixels(_Open):
+    """Single responses, attributed to the pixels of the frames before them."""
+
+    attribution: np.float32 = _variable("response", "lag", "pixel_y", "pixel_x", units="Hz")
+    change: np.float64 = _variable("response", units="Hz")
+    response: Coordinate[str] = _coordinate()
+    response_cell: Coordinate[str] = _coordinate()
+    response_condition: Coordinate[str] = _coordinate()
+    response_time: Coordinate[np.float64] = _coordinate("s")
+    lag: Coordinate[np.float64] = _coordinate("s")
+    pixel_y: Coordinate[np.float64] = _coordinate("um")
+    pixel_x: Coordinate[np.float64] = _coordinate("um")
 
 
 class Reduction(_Strict):
@@ -254,11 +293,21 @@ RECORDING = FileType(
         "/*": (_StimulusClass,),
     },
 )
-MODEL = FileType("model", 2, _Model, {"/weights": ()})
+MODEL = FileType("model", 3, _Model, {"/weights": ()})
 PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
 RESPONSE = FileType("response", 1, Response)
-ATTRIBUTIONS = FileType("attributions", 1, Attributions)
+ATTRIBUTIONS = FileType(
+    "attributions",
+    2,
+    Attributions,
+    {
+        "/layer_2": (_SecondLayer,),
+        "/alternatives": (_Alternatives,),
+        "/agreement": (_Agreement,),
+        "/pixels": (_Pixels,),
+    },
+)
 REDUCTION = FileType("reduction", 1, Reduction)
 CIRCUIT = FileType("circuit", 1, Circuit, {"/*": (_ReducedResponse,)})
 ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, ATTRIBUTIONS, REDUCTION, CIRCUIT)

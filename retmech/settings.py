@@ -4,11 +4,16 @@ Only types live here; :mod:`retmech.config` puts them together with those of the
 own section and nothing else, and device counts, workers and paths are no settings: they never change a result.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
+Rule = Literal["exact", "gauss_legendre", "trapezoid", "midpoint", "right", "left"]
+Baseline = Literal["grey", "mean", "blurred", "frame"]
+Target = Literal["rate", "input"]
+Side = Literal["convolution", "normalized", "rectified"]
+Measure = Literal["grey", "mean", "blurred", "frame", "gradient", "ablation", "rescale"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -89,15 +94,53 @@ class EvaluateSettings(Settings):
     baselines: list[Name] = Field(["ln"], description="models shown beside every other, and not taken apart themselves")
 
 
-class AttributeSettings(Settings):
-    """The path integral: where it ends, how it is computed and how exact it must be."""
+class PixelSettings(Settings):
+    """Which responses of a probe are attributed to the single pixels of the frames before them."""
 
+    cells: list[str] = Field([], description="names of cells; all when empty")
+    times: list[Annotated[float, Field(ge=0)]] = Field([], description="s; the time of the cell's largest response when empty")
+
+
+class AttributeSettings(Settings):
+    """The path integral: where it begins, what it goes to, how it is computed and how exact it must be."""
+
+    rule: Rule = Field("exact", description="closed form where the layers allow it, else Gauss-Legendre; or a quadrature rule")
     tolerance: float = Field(5e-4, gt=0, le=0.1, description="largest completeness error, of the probe's largest |r|")
-    nodes: int = Field(16, ge=1, le=4096, description="Gauss-Legendre nodes to begin with")
-    max_nodes: int = Field(4096, ge=1, le=65536, description="doubling stops here")
+    nodes: int = Field(16, ge=2, le=4096, description="quadrature nodes to begin with")
+    max_nodes: int = Field(4096, ge=2, le=65536, description="doubling stops here; equal to nodes: no doubling")
+    baseline: Baseline = Field(
+        "grey",
+        description="where the path begins: zero contrast, the training movie's mean frame, the blurred probe, one of its frames",
+    )
+    blur: float = Field(200.0, gt=0, le=10000, description="sd of the Gaussian in space, um")
+    blur_time: float = Field(100.0, ge=0, le=10000, description="sd of the Gaussian in time, ms")
+    frames: dict[Name, float | str] = Field(
+        {}, description="by probe, the baseline frame: s from its start, or the name of one of the probe's events"
+    )
+    target: Target = Field("rate", description="what is attributed: the rate, or the input of its nonlinearity times rate_scale")
+    layer: Side = Field(
+        "convolution",
+        description="side of layer 1 that is attributed to: before batch norm, after it, after rectification",
+    )
+    path: Literal["stimulus", "layer"] = Field(
+        "stimulus",
+        description="in what the path is straight: the stimulus, or the layer's own units (differs after rectification)",
+    )
+    layer_2: bool = Field(False, description="attribute to the second layer's units too")
+    pixels: dict[Name, PixelSettings] = Field({}, description="by probe, responses that are attributed to single pixels")
+    compare: list[Measure] = Field(
+        ["mean", "blurred", "gradient", "ablation", "rescale"],
+        description="other baselines and measures that are computed beside it, summed over each channel",
+    )
     symmetry_tolerance: float = Field(
         1e-4, gt=0, le=0.1, description="largest variation of the drive along a symmetric axis, of its largest value"
     )
+
+    @model_validator(mode="after")
+    def _nodes(self) -> Self:
+        if self.max_nodes < self.nodes:
+            raise ValueError("max_nodes must be at least nodes")
+        return self
 
 
 class ReduceSettings(Settings):

@@ -16,7 +16,7 @@ class Run:
     model: xr.DataTree
     performance: xr.DataTree
     responses: dict[str, xr.Dataset]
-    attributions: dict[str, xr.Dataset] = field(default_factory=dict)
+    attributions: dict[str, xr.DataTree] = field(default_factory=dict)
     reduction: xr.Dataset | None = None
     circuit: xr.DataTree | None = None
 
@@ -47,7 +47,7 @@ def _read_run(folder: Path, probes: Sequence[str]) -> Run:
         model=io.read(folder / "model.nc", schemas.MODEL),
         performance=io.read(folder / "performance.nc", schemas.PERFORMANCE),
         responses={p: io.read_dataset(folder / "responses" / f"{p}.nc", schemas.RESPONSE) for p in probes},
-        attributions={p: io.read_dataset(folder / "attributions" / f"{p}.nc", schemas.ATTRIBUTIONS) for p in probes}
+        attributions={p: io.read(folder / "attributions" / f"{p}.nc", schemas.ATTRIBUTIONS, lazy=True) for p in probes}
         if explained
         else {},
         reduction=io.read_dataset(folder / "reduction.nc", schemas.REDUCTION) if explained else None,

@@ -10,7 +10,7 @@ from retmech.quality import pearson
 FloatArray = NDArray[np.floating]
 
 
-def reduced_rate(attribution: FloatArray, baseline_rate: FloatArray, channels: Sequence[int]) -> NDArray[np.float64]:
+def reduced_rate(attribution: FloatArray, baseline: FloatArray, channels: Sequence[int]) -> NDArray[np.float64]:
     """Response of the one-layer circuit of some channels with their stimulus-dependent effective weights.
 
     r'_k(t) = r_k(s0) + sum_{c kept} (z_c - z0_c) G_ck = r_k(s0) + sum_{c kept} A_ck (Tanaka et al. 2019, section 3).
@@ -19,7 +19,7 @@ def reduced_rate(attribution: FloatArray, baseline_rate: FloatArray, channels: S
     ----------
     attribution : (..., cell, channel)
         Hz.
-    baseline_rate : (cell,)
+    baseline : (..., cell)
         Hz.
 
     Returns
@@ -27,7 +27,7 @@ def reduced_rate(attribution: FloatArray, baseline_rate: FloatArray, channels: S
     rate : (..., cell), Hz
     """
     kept = attribution[..., list(channels)].astype(np.float64).sum(axis=-1)
-    return kept + baseline_rate
+    return kept + baseline
 
 
 def faithfulness(reduced: FloatArray, rate: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -50,9 +50,9 @@ def faithfulness(reduced: FloatArray, rate: FloatArray) -> tuple[NDArray[np.floa
 
 
 def curve(
-    attribution: FloatArray, rate: FloatArray, baseline_rate: FloatArray, order: Sequence[int]
+    attribution: FloatArray, rate: FloatArray, baseline: FloatArray, order: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Faithfulness with the first 1, 2, ... channels of an order: correlation and explained variance, (cell, kept)."""
-    steps = [faithfulness(reduced_rate(attribution, baseline_rate, order[: n + 1]), rate) for n in range(len(order))]
+    steps = [faithfulness(reduced_rate(attribution, baseline, order[: n + 1]), rate) for n in range(len(order))]
     correlation, explained = zip(*steps, strict=True)
     return np.stack(correlation, axis=-1), np.stack(explained, axis=-1)

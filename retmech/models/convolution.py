@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from retmech.models.fourier import correlate, operations
+from retmech.models.fourier import correlate, operations, uncorrelate
 
 Backend = Literal["direct", "spectral"]
 
@@ -116,6 +116,16 @@ def spatial(maps: Tensor, weight: Tensor, backend: Backend | None = None) -> Ten
     outs, channels, *kernel = weight.shape
     backend = backend or faster_backend(_pair(maps), (kernel[0], kernel[1]), channels, outs, 1)
     return nn.functional.conv2d(maps, weight) if backend == "direct" else spatial_spectral(maps, weight)
+
+
+def spread(maps: Tensor, weight: Tensor) -> Tensor:
+    """Apply the transpose of :func:`spatial`: (n, out, y', x') to (n, channel, y, x), as a gradient flows back."""
+    outs, channels, *kernel = weight.shape
+    shape = maps.shape[-2] + kernel[0] - 1, maps.shape[-1] + kernel[1] - 1
+    if faster_backend(shape, (kernel[0], kernel[1]), channels, outs, 1) == "direct":
+        return nn.functional.conv_transpose2d(maps, weight)
+    planes = maps.permute(3, 2, 1, 0).contiguous()
+    return uncorrelate(planes, weight.permute(3, 2, 0, 1)).permute(3, 2, 1, 0)
 
 
 def _pair(planes: Tensor) -> tuple[int, int]:

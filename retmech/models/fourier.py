@@ -47,6 +47,31 @@ def correlate(planes: Tensor, weight: Tensor) -> Tensor:
         return out.unflatten(-1, (outs, batch, n_frames - history + 1))
 
 
+def uncorrelate(planes: Tensor, weight: Tensor) -> Tensor:
+    """Apply the transpose of :func:`correlate` over space only.
+
+    Parameters
+    ----------
+    planes : (x', y', out, batch)
+    weight : (kernel_x, kernel_y, out, channel)
+
+    Returns
+    -------
+    planes : (x' + kernel_x - 1, y' + kernel_y - 1, channel, batch)
+    """
+    n_x, n_y, outs, batch = planes.shape
+    kernel_x, kernel_y, _, channels = weight.shape
+    width, height = n_x + kernel_x - 1, n_y + kernel_y - 1
+    half = width // 2 + 1
+    mixing = _conjugate_product(_to_spectrum(weight.flatten(2), width, height).view(-1, 2, outs, channels, 1))
+    rows = _matrix(_synthesis_x, n_x, width, planes).T @ planes.reshape(n_x, -1)
+    product = torch.matmul(_matrix(_synthesis_y, n_y, height, planes).T, rows.view(half, 2 * n_y, -1))
+    spectrum = torch.bmm(mixing.transpose(1, 2), product.view(half * height, 2 * outs, batch))
+    columns = torch.matmul(_matrix(_analysis_y, height, height, planes).T, spectrum.view(half, 2 * height, -1))
+    out = _matrix(_analysis_x, width, width, planes).T @ columns.view(2 * half, -1)
+    return out.view(width, height, channels, batch)
+
+
 def operations(shape: tuple[int, int], kernel: tuple[int, int], channels: int, outs: int, history: int) -> float:
     """Multiplications per response that :func:`correlate` needs, without those of the kernels' own transform."""
     (height, width), (kernel_y, kernel_x) = shape, kernel

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from retmech.models.normalization import BatchNorm
+from retmech.models.rectifiers import Rectifiers
 
 CHUNK = 512  # responses at a time
 
@@ -61,6 +62,13 @@ class Network(nn.Module):
     def upper(self, drive: Tensor) -> Tensor:
         """Map the first layer's output (n, channel, y, x) to firing rates (n, cell) in Hz."""
         raise TypeError(f"{type(self).__name__} must define the layers above its first")
+
+    def rectifiers(self, shape: tuple[int, int]) -> Rectifiers | None:
+        """Return the layers above the first, whose maps have a shape (y, x), as rectifiers between affine maps.
+
+        None where an architecture has other nonlinearities, or does not say: its attributions are then integrated numerically.
+        """
+        return None
 
     def forward(self, clip: Tensor, spikes: Tensor | None = None) -> Tensor:
         """Map clips of contrast (batch, time, y, x) to firing rates (batch, time - history + 1, cell) in Hz.

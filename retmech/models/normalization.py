@@ -49,13 +49,16 @@ class BatchNorm(nn.Module):
         """Return what a unit's input is multiplied with in evaluation mode, of the module's shape."""
         return self.scale() / (self.running_var + EPS).sqrt()
 
+    def shift(self) -> Tensor:
+        """Return what is then added to it in evaluation mode, of the module's shape."""
+        return self.bias - self.running_mean * self.gain()
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalize (n, channel) or (n, channel, y, x), in the precision of the parameters."""
         x = x.to(self.weight.dtype)
-        scale, bias = (self._broadcast(p, x) for p in (self.scale(), self.bias))
         if not self.training:
-            mean, gain = self._broadcast(self.running_mean, x), self._broadcast(self.gain(), x)
-            return torch.addcmul(bias - mean * gain, x, gain)
+            return torch.addcmul(self._broadcast(self.shift(), x), x, self._broadcast(self.gain(), x))
+        scale, bias = (self._broadcast(p, x) for p in (self.scale(), self.bias))
         y, mean, variance, count = _Normalize.apply(x, scale, bias)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             unbiased = variance * (count / (count - 1).clamp(min=1))

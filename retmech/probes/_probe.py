@@ -29,7 +29,7 @@ class Stimulus:
     labels
         A short name for each condition.
     sweeps
-        Variables along ``condition``, or scalars such as the time of an event: the readout needs them.
+        Variables along ``condition``, and others such as the time of an event: the readout needs them.
     """
 
     contrast: NDArray[np.float32]

@@ -12,8 +12,8 @@ SIGNS = ("excitation", "suppression")
 
 
 def channel_attribution(attributions: xr.Dataset) -> xr.DataArray:
-    """Sum attributions over whatever space is left: (condition, time, cell, channel), Hz."""
-    return attributions["attribution"].sum([d for d in ("y", "x") if d in attributions["attribution"].dims])
+    """Sum attributions over all of space: (condition, time, cell, channel), Hz."""
+    return attributions["excitation"].load() + attributions["suppression"].load()
 
 
 def signed_matrix(probes: Mapping[str, xr.Dataset], split: str) -> NDArray[np.float64]:

@@ -32,15 +32,16 @@ def stimulus_and_responses(probe: xr.Dataset, attributions: xr.Dataset, response
         _draw_responses(axes[i + 1, 0], response, i, shades)
         axes[i + 1, 0].set_ylabel(f"{cell}\nrate (Hz)")
         net = channel_attribution(attributions).values[example, :, i]
-        _stack(axes[i + 1, 1], time, net, float(attributions["baseline_rate"].values[i]))
-        axes[i + 1, 1].plot(time, response["rate"].values[example, :, i], color="black", lw=1, label="rate")
+        stack(axes[i + 1, 1], time, net, attributions["baseline_response"].values[example, :, i])
+        axes[i + 1, 1].plot(time, attributions["response"].values[example, :, i], color="black", lw=1, label="rate")
     axes[-1, 0].set_xlabel("time (s)")
     axes[-1, 1].set_xlabel("time (s)")
     axes[-1, 1].set_xlim(time[0], time[-1])
     handles, labels = axes[1, 1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=len(labels))
-    first, last = response["condition"].values[[0, -1]]
-    figure.legend([axes[1, 0].lines[0], axes[1, 0].lines[-1]], [f"{first} ...", f"... {last}"], loc="outside lower left", ncols=2)
+    labels = [str(label) for label in response["condition"].values]
+    shown = [f"{labels[0]} ...", f"... {labels[-1]}"] if len(labels) > 1 else labels
+    figure.legend([axes[1, 0].lines[0], axes[1, 0].lines[-1]][: len(shown)], shown, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -100,12 +101,12 @@ def _draw_responses(axes: Axes, response: xr.Dataset, cell: int, shades: Colorma
         axes.plot(response["time"].values, r, color=shades(j / max(1, len(rate) - 1) * 0.9), lw=0.8)
 
 
-def _stack(axes: Axes, time: np.ndarray, net: np.ndarray, baseline: float) -> None:
+def stack(axes: Axes, time: np.ndarray, net: np.ndarray, baseline: np.ndarray) -> None:
     """Stack channels' attributions on the baseline rate: excitation upwards, suppression downwards."""
     for part, sign in ((net.clip(min=0), 1), (net.clip(max=0), -1)):
-        edge = np.zeros(len(time)) + baseline
+        edge = baseline
         for c in range(net.shape[1]):
             upper = edge + part[:, c]
             axes.fill_between(time, edge, upper, color=colour(c), lw=0, label=f"ch{c + 1}" if sign > 0 else None)
             edge = upper
-    axes.axhline(baseline, color=GREY, lw=0.6)
+    axes.plot(time, baseline, color=GREY, lw=0.6)

@@ -44,7 +44,7 @@ def explain(model: xr.DataTree, probes: Probes, reduction: xr.Dataset, settings:
     )
     tree = {"/": root}
     for name, attributions in probes.items():
-        reduced = reduced_rate(net[name].values, attributions["baseline_rate"].values, order[: settings.channels].tolist())
+        reduced = reduced_rate(net[name].values, attributions["baseline_response"].values, order[: settings.channels].tolist())
         tree[f"/{name}"] = xr.Dataset(
             {
                 "reduced_rate": variable(
@@ -67,7 +67,7 @@ def _faithfulness(
     draws = [rng.permutation(len(order)).tolist() for _ in range(settings.random_draws)]
     correlation, explained, chance = [], [], []
     for name, attributions in probes.items():
-        rate, baseline = attributions["rate"].values, attributions["baseline_rate"].values
+        rate, baseline = attributions["response"].values, attributions["baseline_response"].values
         r, ev = curve(net[name].values, rate, baseline, order.tolist())
         correlation.append(r)
         explained.append(ev)

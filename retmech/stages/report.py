@@ -5,6 +5,7 @@ import json
 import numpy as np
 import xarray as xr
 
+from retmech.report import attributions as attribution_figures
 from retmech.report import circuit as circuit_figures
 from retmech.report import models as model_figures
 from retmech.report import probes as probe_figures
@@ -51,7 +52,7 @@ def _circuit_findings(name: str, run: Run) -> list[str]:
         return []
     lines = []
     for probe, attributions in run.attributions.items():
-        worst = float(np.abs(attributions["completeness_error"]).max() / np.abs(attributions["rate"]).max())
+        worst = float(np.abs(attributions["completeness_error"]).max() / np.abs(attributions["response"]).max())
         enough = np.asarray(run.circuit.dataset["correlation"].sel(probe=probe).min("cell").values >= FAITHFUL)
         kept = f"{int(np.argmax(enough)) + 1} of {enough.size} channels" if enough.any() else "no number of channels"
         lines.append(
@@ -180,22 +181,68 @@ def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
         for n in per_cell
         for other, found in study.runs.items()
     ]
+    pictures = [
+        Picture(
+            embed(probe_figures.stimulus_and_responses(study.probes[probe], attributions.to_dataset(), response)),
+            "Left: stimulus of the condition with the largest response, and each cell's response to all conditions. Right: "
+            "attributions of that condition to the first-layer channels, stacked on the response to the baseline "
+            f"({attributions.attrs['baseline']}); black: what is attributed, the {attributions.attrs['target']}.",
+        )
+    ]
+    if any(v.dims == ("condition", "cell") for v in response.data_vars.values()):
+        caption = "Readouts against the sweep; cells that do not respond are left out."
+        pictures.append(Picture(embed(probe_figures.readouts(response)), caption))
     return Section(
         f"{probe}, {name}",
         f"Found in retinas: {response.attrs['found']} ({response.attrs['source']})",
-        [
-            Picture(
-                embed(probe_figures.stimulus_and_responses(study.probes[probe], attributions, response)),
-                "Left: stimulus of the condition with the largest response, and each cell's response to all conditions. Right: "
-                "attributions of that condition to the first-layer channels, stacked on the rate on grey; black: the rate.",
-            ),
-            Picture(
-                embed(probe_figures.readouts(response)),
-                "Readouts against the sweep; cells that do not respond are left out.",
-            ),
-        ],
-        [Table("Readouts per cell", header, rows)],
+        pictures + _alternatives(attributions, response),
+        [Table("Readouts per cell", header, rows), *_agreement(attributions)],
     )
+
+
+def _alternatives(attributions: xr.DataTree, response: xr.Dataset) -> list[Picture]:
+    """What the attributions would be by other conventions, and to what pixels."""
+    pictures = []
+    if "alternatives" in attributions.children:
+        figure = attribution_figures.alternatives(attributions, probe_figures.example_condition(response))
+        caption = (
+            "The same attributions from other baselines and by other measures, for the cell whose response changes most; black: "
+            "their sum, which for a complete measure is the change of the response from the baseline."
+        )
+        pictures.append(Picture(embed(figure), caption))
+    if "pixels" in attributions.children:
+        figure = attribution_figures.pixels(attributions.children["pixels"].to_dataset())
+        caption = (
+            "Single responses attributed to the pixels before them, summed over all frames, and over the pixels of each frame."
+        )
+        pictures.append(Picture(embed(figure), caption))
+    return pictures
+
+
+def _agreement(attributions: xr.DataTree) -> list[Table]:
+    if "agreement" not in attributions.children:
+        return []
+    found = attributions.children["agreement"].to_dataset(inherit=True)
+    header = ["measure", *(f"r, {cell}" for cell in found["cell"].values), "mean r", "incompleteness"]
+    rows = [
+        [
+            str(measure),
+            *(_number(r) for r in found["correlation"].values[i]),
+            _number(float(found["correlation"][i].mean())),
+            _percent(float(found["incompleteness"][i].mean())),
+        ]
+        for i, measure in enumerate(found["measure"].values)
+    ]
+    caption = "Other baselines and measures: correlation with the attributions to channels, and what their sum misses"
+    return [Table(caption, header, rows)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "undefined"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if np.isfinite(value) else "undefined"
 
 
 def _factors(name: str, run: Run) -> Section:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from retmech import registry
 from retmech.errors import RecordingError
@@ -59,7 +60,9 @@ def train(
     torch.manual_seed(seed)
     network: Network = registry.load("architecture", architecture).build(config, geometry_of(first), cells[-1].stop)
     network.place(torch.from_numpy(np.concatenate([_centres(recording) for recording in recordings.values()])))
-    mean, std = _normalization([r.children[name] for r in recordings.values() for name in config.stimulus])
+    classes = [r.children[name] for r in recordings.values() for name in config.stimulus]
+    mean, std = _normalization(classes)
+    mean_frame = ((_mean_frame(classes) - mean) / std).astype(np.float32)
     scale = np.concatenate([_mean_rate(recording, config.stimulus) for recording in recordings.values()])
     network.rate_scale.copy_(torch.from_numpy(scale))
     module = RetinaModule(network, config, mean, std, seed)
@@ -67,7 +70,7 @@ def train(
     fit(module, ClipData(training, validation, config.batch_clips, seed), scratch, devices)
     models = {}
     for (name, recording), place in zip(recordings.items(), cells, strict=True):
-        root = _root(recording, module, scale[place])
+        root = _root(recording, module, scale[place], mean_frame)
         models[name] = xr.DataTree.from_dict({"/": root, "/weights": weights_to_dataset(network, place)})
         models[name].attrs |= {
             "architecture": architecture,
@@ -111,11 +114,11 @@ def _places(numbers: Sequence[int]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _centres(recording: xr.DataTree) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _centres(recording: xr.DataTree) -> NDArray[np.float32]:
     return receptive_field_centre(recording.dataset["receptive_field"].transpose("cell", "lag", "y", "x").values)
 
 
-def _mean_rate(recording: xr.DataTree, stimuli: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _mean_rate(recording: xr.DataTree, stimuli: Sequence[str]) -> NDArray[np.float32]:
     rates = [recording.children[name].children["train"].dataset["rate"].values for name in stimuli]
     mean = sum(rate.sum(axis=1, dtype=np.float64) for rate in rates) / sum(rate.shape[1] for rate in rates)
     return np.maximum(mean, MIN_RATE_SCALE).astype(np.float32)
@@ -129,7 +132,17 @@ def _normalization(classes: list[xr.DataTree]) -> tuple[float, float]:
     return float(total), float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=weight)))
 
 
-def _root(recording: xr.DataTree, module: RetinaModule, scale: np.ndarray[tuple[int], np.dtype[np.float32]]) -> xr.Dataset:
+def _mean_frame(classes: list[xr.DataTree]) -> NDArray[np.float64]:
+    """Mean over time (y, x) of the training movies of all classes and recordings together, luminance."""
+    movies = [c.children["train"].dataset["stimulus"].values for c in classes]
+    total = np.sum([movie.sum(axis=0, dtype=np.float64) for movie in movies], axis=0)
+    mean: NDArray[np.float64] = total / sum(len(movie) for movie in movies)
+    return mean
+
+
+def _root(
+    recording: xr.DataTree, module: RetinaModule, scale: NDArray[np.float32], mean_frame: NDArray[np.float32]
+) -> xr.Dataset:
     history = module.network.history
     curves = {name: np.array([row[name] for row in module.history]) for name in COLUMNS}
     best = int(curves["epoch"][curves["validation_loss"].argmin()])
@@ -140,6 +153,7 @@ def _root(recording: xr.DataTree, module: RetinaModule, scale: np.ndarray[tuple[
             "stimulus_mean": variable((), module.mean, "1", "luminance of zero contrast"),
             "stimulus_std": variable((), module.std, "1", "luminance of unit contrast"),
             "rate_scale": variable("cell", scale, "Hz", "mean rate in training"),
+            "mean_frame": variable(("y", "x"), mean_frame, "1", "mean of the training movie, contrast"),
             "best_epoch": variable((), best, "1", "epoch whose weights are kept"),
         }
         | {name: variable("epoch", curves[name], "1", text) for name, text in CURVES.items()},

@@ -14,4 +14,5 @@ rule evaluate:
         code=code("evaluate"),
         models=model_arguments,
     shell:
-        "retmech evaluate --recording {input.recording:q} --model {params.models:q} --output {output:q} &> {log:q}"
+        "retmech evaluate --threads {threads} --recording {input.recording:q} --model {params.models:q} --output {output:q}"
+        " &> {log:q}"

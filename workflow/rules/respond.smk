@@ -13,4 +13,4 @@ rule respond:
     params:
         code=code("respond"),
     shell:
-        "retmech respond --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"
+        "retmech respond --threads {threads} --model {input.model:q} --probe {input.probe:q} --output {output:q} &> {log:q}"

@@ -10,6 +10,7 @@ from retmech.geometry import Geometry
 from retmech.models.convolution import SpatialConv2d, SpatiotemporalConv2d
 from retmech.models.network import Network, norm_dims, valid
 from retmech.models.normalization import BatchNorm, GaussianNoise
+from retmech.models.rectifiers import Rectifiers, folded
 from retmech.settings import TrainSettings
 
 
@@ -79,6 +80,12 @@ class BNCNN(Network):
         hidden = nn.functional.relu(self.noise(self.norm_1(drive)))
         hidden = nn.functional.relu(self.noise(self.norm_2(self.second_layer(hidden))))
         return self.rate_scale * nn.functional.softplus(self.norm_3(self.dense(hidden.flatten(1))))
+
+    def rectifiers(self, shape: tuple[int, int]) -> Rectifiers:
+        """Return the layers above the first with their batch norms folded in."""
+        return folded(
+            self.norm_1, (self.second_layer.weight, self.norm_2), self.dense.weight, self.norm_3, self.rate_scale, shape
+        )
 
 
 def interneurons(config: Config) -> int:

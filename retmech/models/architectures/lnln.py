@@ -15,6 +15,7 @@ from retmech.geometry import Geometry
 from retmech.models.convolution import SpatiotemporalConv2d
 from retmech.models.network import Network, norm_dims, valid
 from retmech.models.normalization import BatchNorm
+from retmech.models.rectifiers import Rectifiers, folded
 from retmech.settings import TrainSettings
 
 
@@ -53,6 +54,10 @@ class LNLN(Network):
         subunits = nn.functional.relu(self.norm_1(drive))
         pooled = nn.functional.linear(subunits.flatten(1), self.weight.abs().flatten(1))
         return self.rate_scale * nn.functional.softplus(self.norm_2(pooled))
+
+    def rectifiers(self, shape: tuple[int, int]) -> Rectifiers:
+        """Return the subunits' rectification and their pooling with the batch norms folded in."""
+        return folded(self.norm_1, None, self.weight.abs(), self.norm_2, self.rate_scale, shape)
 
 
 def interneurons(config: Config) -> int:

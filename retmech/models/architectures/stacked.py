@@ -15,6 +15,7 @@ from retmech.geometry import Geometry
 from retmech.models.convolution import SpatialConv2d, SpatiotemporalConv2d, spatial, spatiotemporal
 from retmech.models.network import Network, norm_dims, valid
 from retmech.models.normalization import BatchNorm, GaussianNoise
+from retmech.models.rectifiers import Rectifiers, folded
 from retmech.settings import TrainSettings
 
 
@@ -85,12 +86,15 @@ class _LocalReadout(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         self.register_buffer("position", torch.zeros(cells, 2, dtype=torch.int64))
 
+    def dense(self, shape: tuple[int, int]) -> Tensor:
+        """Weights (cell, channel, y, x) on whole maps, most of them zero."""
+        rows, columns = (size - self.weight.shape[-1] for size in shape)
+        around = [(x, columns - x, y, rows - y) for y, x in self.position.tolist()]
+        return torch.stack([nn.functional.pad(w, pad) for w, pad in zip(self.weight, around, strict=True)])
+
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, channel, y, x) to (n, cell)."""
-        rows, columns = (size - self.weight.shape[-1] for size in maps.shape[2:])
-        around = [(x, columns - x, y, rows - y) for y, x in self.position.tolist()]
-        dense = torch.stack([nn.functional.pad(w, pad) for w, pad in zip(self.weight, around, strict=True)])
-        return nn.functional.linear(maps.flatten(1), dense.flatten(1))
+        return nn.functional.linear(maps.flatten(1), self.dense((maps.shape[2], maps.shape[3])).flatten(1))
 
 
 class Stacked(Network):
@@ -136,6 +140,12 @@ class Stacked(Network):
         hidden = nn.functional.relu(self.noise(self.norm_1(drive)))
         hidden = nn.functional.relu(self.noise(self.norm_2(self.second_layer(hidden))))
         return self.rate_scale * nn.functional.softplus(self.norm_3(self.readout(hidden)))
+
+    def rectifiers(self, shape: tuple[int, int]) -> Rectifiers:
+        """Return the layers above the first with chain and batch norms folded in."""
+        kernel = self.second_layer.weight
+        readout = self.readout.dense(valid(shape, kernel.shape[-1]))
+        return folded(self.norm_1, (kernel, self.norm_2), readout, self.norm_3, self.rate_scale, shape)
 
     def channel_gain(self) -> Tensor:
         """The first batch norm's |gamma| / sigma."""
