@@ -25,6 +25,7 @@ test: $(STAMP)
 bench: $(STAMP)
 	python -m benchmarks.training
 	python -m benchmarks.convergence
+	python -m benchmarks.attribution
 
 docs: $(STAMP)
 	retmech docs

@@ -122,7 +122,7 @@ def _layers(rectifiers: Rectifiers, second: Second, target: Target) -> walk.Laye
     kernel = second.kernel.permute(1, 2, 3, 0).flip(2).flatten(2)
     readout = rectifiers.readout * second.gain
     return walk.Layers(
-        kernel=_array(torch.nn.functional.pad(kernel, (0, 0, walk.PADDING, 0))),
+        kernel=_array(kernel),
         channels=len(second.kernel),
         polarity=_rows(torch.where(second.gain < 0, -1.0, 1.0).double()[None])[0],
         readout=_rows(readout),

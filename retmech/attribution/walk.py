@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-PADDING = 3  # rows of zeros before a kernel and after a map: rows are summed four at a time, and the last four may go beyond
 SHORT = 4e-3  # change of the softplus's input below which its mean slope is taken from its Taylor series
 
 COINCIDENT = 1e-6  # places on the path that are one but for rounding, when segments are counted
@@ -31,7 +30,7 @@ class Layers(NamedTuple):
 
     Attributes
     ----------
-    kernel : (channel, PADDING + kernel_y, kernel_x * channel_2)
+    kernel : (channel, kernel_y, kernel_x * channel_2)
         Of the second layer, columns in reverse: consecutive numbers go to consecutive places of a row.
     channels : int
         Of the second layer.
@@ -187,6 +186,7 @@ def walk_two_layers(
     position = np.empty(slope[0].size)
     unit = np.empty(slope[0].size, np.int64)
     q_end = np.empty(q_start.shape[1:])
+    room = _room(q_end.size)
     for f in range(len(slope)):
         b, d = start[f % len(start)], slope[f]
         p, q = p_start[f % len(p_start)], q_start[f]
@@ -194,8 +194,11 @@ def walk_two_layers(
         order = np.argsort(position[:n_switches])
         switches = unit[order]
         at = position[order]
-        q_end[:] = q
-        flips = _find_flips(layers, b, d, at, switches, p, q_end)
+        n_flips = _find_flips(layers, b, d, at, switches, p, q, q_end, room)
+        while n_flips > len(room.place):  # rare: again with more room
+            room = _room(n_flips)
+            n_flips = _find_flips(layers, b, d, at, switches, p, q, q_end, room)
+        flips = _in_order(room, n_flips)
         attributions = second[f : f + 1] if len(second) else second
         segments[f] = _integrate(
             layers, d, at, switches, flips, p, q, q_end, current[f % len(current)], before[f], passed[f], attributions
@@ -206,7 +209,7 @@ def walk_two_layers(
 def _find_switches(start: Array, slope: Array, layers: Layers, position: Array, unit: Indices) -> int:
     """Positions and flat indices of the first rectifiers that switch and that any cell depends on; returns their number."""
     n_channels, n_y, n_x = slope.shape
-    k_y, k_x = layers.kernel.shape[1] - PADDING, layers.kernel.shape[2] // layers.channels
+    k_y, k_x = layers.kernel.shape[1], layers.kernel.shape[2] // layers.channels
     top, bottom = layers.window[:, 0].min(), min(layers.window[:, 1].max() + k_y - 1, n_y)
     left, right = layers.window[:, 2].min(), min(layers.window[:, 3].max() + k_x - 1, n_x)
     count = 0
@@ -221,24 +224,46 @@ def _find_switches(start: Array, slope: Array, layers: Layers, position: Array, 
 
 
 @compiled
-def _find_flips(layers: Layers, start: Array, slope: Array, at: Array, switches: Indices, p_start: Array, q: Array) -> Flips:
-    """Where the second rectifiers switch, as they do when p + a q passes zero.
+def _room(n: int) -> Flips:
+    return Flips(np.empty(n), np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
 
-    ``q`` is its value at a = 0, and in the end that at a = 1.
+
+@compiled
+def _in_order(flips: Flips, n: int) -> Flips:
+    """Sort the first n by turn, and by place between two switches."""
+    by_place = np.argsort(flips.place[:n])
+    order = by_place[np.argsort(flips.turn[by_place], kind="mergesort")]  # stable
+    return Flips(flips.place[order], flips.rate[order], flips.row[order], flips.column[order], flips.turn[order])
+
+
+@compiled
+def _find_flips(
+    layers: Layers,
+    start: Array,
+    slope: Array,
+    at: Array,
+    switches: Indices,
+    p_start: Array,
+    q_start: Array,
+    q: Array,
+    found: Flips,
+) -> int:
+    """Find where the second rectifiers switch, as they do when p + a q passes zero, and write as many as there is room for.
+
+    ``q`` is set to its value at a = 1. Returns how many there are.
     """
     _, n_y, n_x = slope.shape
-    k_y, k_x = layers.kernel.shape[1] - PADDING, layers.kernel.shape[2] // layers.channels
+    k_y, k_x = layers.kernel.shape[1], layers.kernel.shape[2] // layers.channels
     top, bottom = layers.window[:, 0].min(), layers.window[:, 1].max()
     left, right = layers.window[:, 2].min(), layers.window[:, 3].max()
     p = p_start.copy()
+    q[:] = q_start
     side = np.empty_like(p)
     for row in range(p.shape[0]):
         for column in range(p.shape[1]):
             side[row, column] = 1.0 if is_on(p[row, column], q[row, column]) else -1.0
-    latest = np.full(p.shape, -1)  # switch at which p and q changed last
+    latest = np.full((p.shape[0], p.shape[1] // layers.channels), -1)  # switch at which p and q changed last
     count = 0
-    place, rates = np.empty(p.size), np.empty(p.size)
-    rows, columns, turn = np.empty(p.size, np.int64), np.empty(p.size, np.int64), np.empty(p.size, np.int64)
     for e in range(len(at) + 1):
         last = e == len(at)  # the end of the path, where nothing switches but all is looked at
         here = 1.0 if last else at[e]
@@ -252,13 +277,12 @@ def _find_flips(layers: Layers, start: Array, slope: Array, at: Array, switches:
         offset = 0 if last else (first - (x - k_x + 1)) * layers.channels
         for row in range(first_row, end_row):
             p_row, q_row, side_row = p[row, begin:stop], q[row, begin:stop], side[row, begin:stop]
-            latest_row = latest[row, begin:stop]
             n_flips = 0
             if last:
                 for m in range(stop - begin):
                     n_flips += (p_row[m] + q_row[m]) * side_row[m] < 0.0
             else:
-                weights = layers.kernel[c, y - row + PADDING, offset : offset + stop - begin]
+                weights = layers.kernel[c, y - row, offset : offset + stop - begin]
                 for m in range(stop - begin):
                     p_row[m] += weights[m] * dp
                     q_row[m] += weights[m] * dq
@@ -266,28 +290,33 @@ def _find_flips(layers: Layers, start: Array, slope: Array, at: Array, switches:
             if n_flips > 0:
                 for m in range(stop - begin):
                     if (p_row[m] + q_row[m] * here) * side_row[m] < 0.0:
-                        weight = 0.0 if last else layers.kernel[c, y - row + PADDING, offset + m]
+                        weight = 0.0 if last else layers.kernel[c, y - row, offset + m]
                         p_before, q_before = p_row[m] - weight * dp, q_row[m] - weight * dq
                         root = -p_before / q_before if q_before != 0.0 else here
                         # By rounding alone the root could lie beyond the part of the path on which p and q are these.
-                        root = min(max(root, at[latest_row[m]] if latest_row[m] >= 0 else 0.0), here)
-                        if count == len(place):
-                            place, rates = _longer(place), _longer(rates)
-                            rows, columns, turn = _longer(rows), _longer(columns), _longer(turn)
-                        place[count], rates[count], rows[count], columns[count] = root, q_before, row, begin + m
-                        turn[count] = max(latest_row[m] + 1, np.searchsorted(at, root))
+                        since = latest[row, first + m // layers.channels]
+                        root = min(max(root, at[since] if since >= 0 else 0.0), here)
+                        if count < len(found.place):
+                            found.place[count], found.rate[count] = root, q_before
+                            found.row[count], found.column[count] = row, begin + m
+                            found.turn[count] = _first_from(at, since + 1, e, root)
                         side_row[m] = -side_row[m]
                         count += 1
-            for m in range(stop - begin):
-                latest_row[m] = e
-    in_place = np.argsort(place[:count])
-    order = in_place[np.argsort(turn[in_place], kind="mergesort")]  # stable: in place between two switches
-    return Flips(place[order], rates[order], rows[order], columns[order], turn[order])
+            for x_2 in range(first, end):
+                latest[row, x_2] = e
+    return count
 
 
 @compiled
-def _longer(values):  # type: ignore[no-untyped-def]  # of either kind of array
-    return np.concatenate((values, np.empty_like(values)))
+def _first_from(at: Array, low: int, high: int, place: float) -> int:
+    """First index from ``low`` to ``high`` of what is not before a place; ``high`` if all between them are."""
+    while low < high:
+        middle = (low + high) // 2
+        if at[middle] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -311,7 +340,7 @@ def _integrate(
     """
     n_cells, n_rows, n_columns = layers.readout.shape
     _, n_y, n_x = slope.shape
-    active = np.zeros((n_cells, n_rows + PADDING, n_columns))
+    active = np.zeros((n_cells, n_rows, n_columns))
     banked = np.zeros_like(active)
     u, du, area = current.copy(), np.zeros(n_cells), np.zeros(n_cells)
     for k in range(n_cells):
@@ -375,7 +404,7 @@ def _advance(step: float, linear: bool, u: Array, du: Array, area: Array) -> int
 @compiled
 def _field(layers: Layers, k: int, y: int, x: int) -> tuple[int, int, int, int, int]:
     """What a first unit projects to of a cell's window: rows, places in a row (ends excluded), and the offset in the kernel."""
-    k_y, k_x = layers.kernel.shape[1] - PADDING, layers.kernel.shape[2] // layers.channels
+    k_y, k_x = layers.kernel.shape[1], layers.kernel.shape[2] // layers.channels
     window = layers.window[k]
     first, end = max(x - k_x + 1, window[2]), min(x + 1, window[3])
     offset = (first - (x - k_x + 1)) * layers.channels
@@ -384,30 +413,15 @@ def _field(layers: Layers, k: int, y: int, x: int) -> tuple[int, int, int, int, 
 
 @compiled
 def _field_sums(layers: Layers, k: int, active: Array, banked: Array, c: int, y: int, x: int) -> tuple[float, float]:
-    """Sum two maps over what a first unit projects to, weighted by the kernel. Four rows at a time: it is four times as fast."""
-    row, end_row, begin, stop, offset = _field(layers, k, y, x)
-    n = stop - begin
+    """Sum two maps over what a first unit projects to, weighted by the kernel."""
+    first_row, end_row, begin, stop, offset = _field(layers, k, y, x)
     effect, so_far = 0.0, 0.0
-    while row < end_row and n > 0:
-        i = y - row + PADDING
-        w_0, w_1 = layers.kernel[c, i, offset : offset + n], layers.kernel[c, i - 1, offset : offset + n]
-        w_2, w_3 = layers.kernel[c, i - 2, offset : offset + n], layers.kernel[c, i - 3, offset : offset + n]
-        a_0, a_1, a_2, a_3 = (
-            active[row, begin:stop],
-            active[row + 1, begin:stop],
-            active[row + 2, begin:stop],
-            active[row + 3, begin:stop],
-        )
-        b_0, b_1, b_2, b_3 = (
-            banked[row, begin:stop],
-            banked[row + 1, begin:stop],
-            banked[row + 2, begin:stop],
-            banked[row + 3, begin:stop],
-        )
-        for m in range(n):
-            effect += w_0[m] * a_0[m] + w_1[m] * a_1[m] + w_2[m] * a_2[m] + w_3[m] * a_3[m]
-            so_far += w_0[m] * b_0[m] + w_1[m] * b_1[m] + w_2[m] * b_2[m] + w_3[m] * b_3[m]
-        row += 4
+    for row in range(first_row, end_row):
+        weights = layers.kernel[c, y - row, offset : offset + max(stop - begin, 0)]
+        active_row, banked_row = active[row, begin:stop], banked[row, begin:stop]
+        for m in range(stop - begin):
+            effect += weights[m] * active_row[m]
+            so_far += weights[m] * banked_row[m]
     return effect, so_far
 
 
@@ -416,6 +430,6 @@ def _spread(layers: Layers, k: int, active: Array, out: Array, c: int, y: int, x
     """Add factor * kernel * active to a map, over what a first unit projects to."""
     first_row, end_row, begin, stop, offset = _field(layers, k, y, x)
     for row in range(first_row, end_row):
-        weights = layers.kernel[c, y - row + PADDING, offset : offset + max(stop - begin, 0)]
+        weights = layers.kernel[c, y - row, offset : offset + max(stop - begin, 0)]
         for m in range(stop - begin):
             out[row, begin + m] += factor * weights[m] * active[row, begin + m]

@@ -24,8 +24,8 @@ from retmech.pieces import Pieces
 from retmech.progress import progress
 from retmech.settings import AttributeSettings, Baseline, Measure
 
-PIECE_BYTES = 64 * 2**20  # of one float64 for each cell and unit: how many frames are worked on together
-MAX_PIECE = 256  # frames
+PIECE_BYTES = 32 * 2**20  # of one float64 for each cell and unit: how many frames are integrated together
+CLIP = 256  # frames whose drive is computed together, as their histories overlap
 
 FRAME = ("condition", "time")
 BASELINES: tuple[Baseline, ...] = ("grey", "mean", "blurred", "frame")
@@ -96,7 +96,7 @@ def attribute(
 
 def _survey(drives: Drives, paths: Attributor, axes: tuple[str, ...]) -> _Survey:
     rates, worst, scale = [], 0.0, 0.0
-    for span in drives.spans(MAX_PIECE):
+    for span in drives.spans(CLIP):
         drive = drives.drive(span)
         with torch.no_grad():
             rates.append(paths.upper(drive).double().cpu().numpy())
@@ -114,11 +114,10 @@ def _parts(
     compared = _compared(paths, drives.name)
     agreement = Agreement((len(compared), len(cells)))
     n_units = drives.drive(Span(0, 0, 1)).numel()
-    together = max(1, min(MAX_PIECE, PIECE_BYTES // (8 * n_units * len(cells))))
+    together = max(1, PIECE_BYTES // (8 * n_units * len(cells)))
     total = drives.probe.sizes["condition"] * drives.probe.sizes["time"]
     with progress(drives.name, total, "frames") as advance:
-        for span in drives.spans(together):
-            drive, baseline = drives.drive(span), drives.baseline(span, paths.settings.baseline)
+        for span, drive, baseline in _steps(drives, paths.settings.baseline, together):
             integral, attribution_2 = paths.integrate(drive, baseline)
             part = {"/": _first(integral, axes)}
             if attribution_2 is not None:
@@ -133,6 +132,16 @@ def _parts(
         yield xr.DataTree.from_dict({"/agreement": _agreement(agreement)})
     if responses:
         yield xr.DataTree.from_dict({"/pixels": pixel_attributions(drives, paths, responses)})
+
+
+def _steps(drives: Drives, baseline: Baseline, together: int) -> Iterator[tuple[Span, Drive, Drive]]:
+    """Yield a few responses at a time, with their drive and that of their baselines (one for all, or one for each)."""
+    for whole in drives.spans(CLIP):
+        drive, start = drives.drive(whole), drives.baseline(whole, baseline)
+        for first in range(0, len(drive), together):
+            some = slice(first, min(first + together, len(drive)))
+            span = Span(whole.condition, whole.start + some.start, whole.start + some.stop)
+            yield span, drive[some], start if len(start) == 1 else start[some]
 
 
 def _placed(probe: xr.Dataset, span: Span, data: xr.Dataset) -> xr.Dataset:

@@ -60,6 +60,15 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("ingest.insilico.reader", "mat", "ingest.insilico.reader = 'mat': there is no such reader; there are: stanford"),
         ("ingest.insilico.cells", [1, 1], "ingest.insilico.cells = [1, 1]: a cell stands there twice"),
         ("recordings.a b; rm", {"naturalscene": "x"}, "recordings.a b; rm"),
+        ("attribute.max_nodes", 2, "attribute = {"),
+        ("attribute.rule", "simpson", "attribute.rule = 'simpson': Input should be 'exact', 'gauss_legendre'"),
+        (
+            "attribute.frames",
+            {"lateny": 0.2},
+            "attribute.frames.lateny: there is no such probe; synthesize: omitted_flash, latency",
+        ),
+        ("attribute.baseline", "frame", "attribute.baseline = 'frame': attribute.frames names none for omitted_flash, latency"),
+        ("synthesize.recorded_movie.stimulus", "films", "synthesize.recorded_movie.stimulus = 'films': recording 'insilico' has"),
     ],
 )
 def test_a_wrong_value_is_named(path: str, value: Any, says: str) -> None:

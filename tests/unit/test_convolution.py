@@ -14,6 +14,7 @@ from retmech.models.convolution import (
     faster_backend,
     spatial_spectral,
     spectral,
+    spread,
 )
 
 
@@ -133,3 +134,16 @@ def test_large_kernels_go_through_the_fourier_domain_and_small_ones_do_not() -> 
     assert faster_backend((50, 50), (15, 15), 1, 8, 40) == "spectral"
     assert faster_backend((36, 36), (11, 11), 8, 8, 1) == "spectral"
     assert faster_backend((48, 48), (3, 3), 8, 8, 1) == "direct"
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 7), st.integers(1, 8), st.integers(1, 8), st.integers(0, 100))
+def test_the_transpose_is_that_of_torch_by_both_backends(
+    outs: int, channels: int, kernel: int, y: int, x: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.randn(2, outs, y, x, generator=generator, dtype=torch.float64)
+    weight = torch.randn(outs, channels, kernel, kernel, generator=generator, dtype=torch.float64)
+    expected = torch.nn.functional.conv_transpose2d(maps, weight)
+    through_frequencies = fourier.uncorrelate(maps.permute(3, 2, 1, 0).contiguous(), weight.permute(3, 2, 0, 1))
+    torch.testing.assert_close(through_frequencies.permute(3, 2, 1, 0), expected)
+    torch.testing.assert_close(spread(maps, weight), expected)

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retmech import registry
+from retmech.errors import RetmechError
 from retmech.geometry import Geometry
-from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash
+from retmech.labels import geometry_of
+from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash, recorded_movie
 from retmech.probes._probe import bars, slope
-from retmech.stages.synthesize import synthesize
+from retmech.stages.synthesize import synthesize, takes_recording
 
 GEOMETRY = Geometry((20, 24), 100.0, 50.0)
 
@@ -23,7 +25,7 @@ def bump(time: np.ndarray, at: float, height: float = 20.0) -> np.ndarray:
     return height * np.exp(-0.5 * ((time - at) / 0.02) ** 2)
 
 
-@pytest.mark.parametrize("name", registry.names("probe"))
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
 def test_every_probe_has_the_symmetry_it_declares_and_starts_grey(name: str) -> None:
     probe = synthesize(GEOMETRY, registry.load("probe", name).Config(), name)
     movie = probe["stimulus"]
@@ -119,3 +121,27 @@ def test_slope_ignores_conditions_without_a_response() -> None:
     y = np.stack([2 * x + 1, np.where(x == 2, np.nan, -x), np.where(x == 1, 5.0, np.nan)], axis=1)
     np.testing.assert_allclose(slope(x, y)[:2], [2, -1])
     assert np.isnan(slope(x, y)[2])
+
+
+def test_a_recorded_movie_is_the_test_movie_with_the_rates_of_that_time(recording: xr.DataTree) -> None:
+    config = recorded_movie.Config(start=0.5, duration=2.0, warm_up=200)
+    probe = synthesize(geometry_of(recording), config, "recorded_movie", recording)
+    part = recording["naturalscene/test"].to_dataset().isel(time=slice(50, 250))
+    mean, std = (float(recording[f"naturalscene/stimulus_{name}"]) for name in ("mean", "std"))
+    np.testing.assert_allclose(probe["stimulus"][0], (part["stimulus"] - mean) / std, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(probe["recorded_rate"], part["rate"])
+    rate = xr.DataArray(
+        probe["recorded_rate"].values.T[None] * 2 + 1, dims=("condition", "time", "cell"), coords={"time": probe["time"]}
+    )
+    rate[:, :20] = 0  # the warm-up does not count
+    fires = probe["recorded_rate"].values[:, 20:].std(axis=1) > 0
+    np.testing.assert_allclose(recorded_movie.readout(rate, probe)["correlation"].values, np.where(fires, 1, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"stimulus": "films"}, "has only naturalscene, whitenoise"), ({"start": 2.5}, "lasts 2.99 s")]
+)
+def test_an_excerpt_that_is_not_there_is_refused(recording: xr.DataTree, changes: dict[str, object], message: str) -> None:
+    config = recorded_movie.Config.model_validate({"duration": 1.0, **changes})
+    with pytest.raises(RetmechError, match=message):
+        synthesize(geometry_of(recording), config, "recorded_movie", recording)

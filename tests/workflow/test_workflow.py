@@ -65,7 +65,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
-    probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation")
+    probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "recorded_movie")
     expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "truth.nc")}
     expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
     for model in ("bn_cnn", "ln", "lnln", "glm"):
@@ -123,6 +123,24 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
     shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]
     np.testing.assert_array_equal(*shared)
+
+
+def test_attribution_settings_rerun_attribute_and_what_follows(copy: Path) -> None:
+    change(copy, "attribute", baseline="mean")
+    assert planned(copy) == {"attribute", *DOWNSTREAM_OF_REDUCE}
+
+
+def test_attributions_are_complete_in_every_layer_and_pixel(finished: Path) -> None:
+    for path in (finished / RUN / "attributions").glob("*.nc"):
+        found = xr.open_datatree(path)
+        largest = float(found["response"].max())
+        assert float(abs(found["completeness_error"]).max()) < 1e-12 * largest
+        change = found["response"] - found["baseline_response"]
+        for group, channel in (("/", "channel"), ("layer_2", "channel_2")):
+            total = (found[group]["excitation"] + found[group]["suppression"]).sum(channel)
+            assert float(abs(total - change).max()) < 1e-5 * largest
+    pixels = xr.open_datatree(finished / RUN / "attributions/recorded_movie.nc")["pixels"]
+    np.testing.assert_allclose(pixels["attribution"].sum(["lag", "pixel_y", "pixel_x"]), pixels["change"], rtol=1e-4, atol=1e-5)
 
 
 def test_swapped_values_are_seen(copy: Path) -> None:
