@@ -37,7 +37,7 @@ def rescale(attributor: Attributor, drive: Drive, baseline: Drive) -> Tensor:
     """
     rectifiers = attributor.rectifiers
     assert rectifiers is not None
-    first, first_0 = (rectifiers.first(end.double()) for end in (drive, baseline))
+    first, first_0 = attributor.first_inputs(drive, baseline)
     last, last_0 = rectifiers.last(first), rectifiers.last(first_0)
     slope = rectifiers.output_chord(last.relu(), last_0.relu(), attributor.settings.target)
     multiplier = slope[:, :, None, None, None] * rectifiers.readout * chord(last, last_0)[:, None]

@@ -78,6 +78,11 @@ class Attributor:
         rectifiers = self._rectifiers()
         return rectifiers.response(rectifiers.last(rectifiers.first(drive.double())), "input")
 
+    def first_inputs(self, drive: Drive, baseline: Drive) -> tuple[Tensor, Tensor]:
+        """Return the input of the first rectifiers at both ends, in float64 and where the rectifiers are, on the CPU."""
+        first, first_0 = (self._rectifiers().first(end.cpu().double()) for end in (drive, baseline))
+        return first, first_0
+
     def integrate(self, drive: Drive, baseline: Drive) -> tuple[Integral, Tensor | None]:
         """Integrate the gradient by the settings' layer on paths between its values at two ends.
 
@@ -103,7 +108,7 @@ class Attributor:
         if not self.is_exact:
             return self._by_quadrature(self.upper, drive, baseline)
         rectifiers, target = self._rectifiers(), self.settings.target
-        first, first_0 = (rectifiers.first(end.double()) for end in (drive, baseline))
+        first, first_0 = self.first_inputs(drive, baseline)
         found = exact.integrate_first(rectifiers, first, first_0, target, self.threads)
         return replace(found, difference=drive.double() - baseline.double(), weight=found.weight.mul_(rectifiers.gain))
 
@@ -111,7 +116,7 @@ class Attributor:
         """Say by how much the settings' side of the layer changes and what its weight is: the attribution is the same on all."""
         if self.settings.layer == "convolution":
             return found
-        first, first_0 = (self._rectifiers().first(end.double()) for end in (drive, baseline))
+        first, first_0 = self.first_inputs(drive, baseline)
         difference = first - first_0 if self.settings.layer == "normalized" else first.relu() - first_0.relu()
         attribution = found.difference[:, None] * found.weight
         # Of a unit that does not change no weight can be told.
@@ -121,7 +126,7 @@ class Attributor:
         """Paths that are straight in what the first rectifiers pass."""
         rectifiers, target = self._rectifiers(), self.settings.target
         second = rectifiers.second
-        passed, passed_0 = (rectifiers.first(end.double()).relu() for end in (drive, baseline))
+        passed, passed_0 = (end.relu() for end in self.first_inputs(drive, baseline))
         if not self.is_exact:
             last = second or (lambda h: h)
             return self._by_quadrature(lambda h: rectifiers.response(last(h), target), passed, passed_0)
@@ -137,7 +142,7 @@ class Attributor:
     def _second(self, drive: Drive, baseline: Drive) -> Tensor:
         """Attributions to the second layer's units."""
         rectifiers, target = self._rectifiers(), self.settings.target
-        first, first_0 = (rectifiers.first(end.double()) for end in (drive, baseline))
+        first, first_0 = self.first_inputs(drive, baseline)
         if self.settings.path == "stimulus":
             return exact.integrate_second(rectifiers, first, first_0, target, self.threads)
         found = exact.integrate_last(rectifiers, rectifiers.last(first), rectifiers.last(first_0), target, self.threads)
@@ -189,9 +194,7 @@ def attributor(network: Network, kind: str, shape: tuple[int, int], settings: At
 def _check(network: Network, kind: str, shape: tuple[int, int]) -> Drive:
     """Refuse a network that is not purely spatial layers above an affine first one; return some of that one's output."""
     if network.spike_lags:
-        raise RetmechError(
-            f"{kind}: its rate depends on the cell's own past spikes, not on the stimulus alone. Attribute another."
-        )
+        raise RetmechError(f"{kind}: its rate depends on the cell's own past spikes, not on the stimulus alone.")
     parameter = next(network.parameters())
     clip = torch.randn(2, network.history + 2, *shape, generator=torch.Generator().manual_seed(0)).to(parameter)
     with torch.no_grad():

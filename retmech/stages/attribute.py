@@ -78,8 +78,8 @@ def attribute(
         raise RetmechError(f"{kind} has no interneurons between stimulus and cells: there is nothing to attribute to.")
     network = load_network(model)
     paths = attributor(network, kind, (probe.sizes["y"], probe.sizes["x"]), settings, threads)
-    if not paths.is_exact and torch.cuda.is_available():
-        network.to("cuda")
+    if not paths.is_exact and settings.target == "rate" and torch.cuda.is_available():
+        network.to("cuda")  # the closed form and the rectifiers' own arithmetic are the CPU's
     mean_frame = model.dataset["mean_frame"].values.astype(np.float32)
     drives = Drives(network, probe, name or str(probe.attrs["probe"]), mean_frame, settings)
     # A mean frame is uniform nowhere, the other baselines wherever the probe is.
