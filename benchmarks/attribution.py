@@ -49,7 +49,7 @@ TOLERANCE = 1e-3  # of the probe's largest response
 MOVIE = SimulatedMovie(blocks=3, block_duration=60, test_duration=5, repeats=5)
 SHORT = SimulatedMovie(blocks=3, block_duration=6, test_duration=2, repeats=2)
 TRAIN = Config(epochs=4, patience=4)
-SAMPLE = 131  # Captum attributes every so manyth frame
+SAMPLE = slice(131, None, 399)  # frames that Captum attributes: soon after the reversal in every second condition
 NODES = (16, 32, 64, 128, 256, 512, 1024)
 FIXED = 32  # Captum's nodes where only the growth of its cost is looked at
 BATCHES = (32, 128, 512)  # Captum's internal batch sizes
@@ -142,7 +142,7 @@ def ours(model: xr.DataTree, probe: xr.Dataset) -> dict[str, float]:
 def sample(network: Network, probe: xr.Dataset) -> tuple[Tensor, float]:
     """Stimulus histories (n, history, y, x) of some frames, and the probe's largest response."""
     drives = Drives(network, probe, "motion_reversal", np.zeros(GEOMETRY.shape, np.float32), AttributeSettings())
-    spans = list(drives.spans(1))[::SAMPLE]
+    spans = list(drives.spans(1))[SAMPLE]
     with torch.no_grad():
         largest = max(float(network.upper(drives.drive(span)).max()) for span in drives.spans(256))
     return torch.from_numpy(np.stack([drives.clip(span) for span in spans])), largest
