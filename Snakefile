@@ -15,7 +15,9 @@ include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/respond.smk"
 include: "workflow/rules/attribute.smk"
 include: "workflow/rules/reduce.smk"
+include: "workflow/rules/consensus.smk"
 include: "workflow/rules/explain.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -23,3 +25,5 @@ rule all:
     default_target: True
     input:
         expand("results/{recording}/report.html", recording=RECORDINGS),
+        expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
+        expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),

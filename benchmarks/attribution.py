@@ -132,7 +132,7 @@ def ours(model: xr.DataTree, probe: xr.Dataset) -> dict[str, float]:
     start = time.perf_counter()
     io.write_pieces(attribute(model, probe, settings, threads=THREADS), schemas.ATTRIBUTIONS, path, Provenance())
     seconds = time.perf_counter() - start
-    found = io.read_dataset(path, schemas.ATTRIBUTIONS)
+    found = io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True)
     residual = float(abs(found["completeness_error"]).max() / abs(found["response"]).max())
     frames = found.sizes["condition"] * found.sizes["time"]
     nodes = float(found["nodes"].mean())

@@ -57,8 +57,11 @@ def seconds_per_call(call: Callable[[], object], calls: int, warm: int = 1) -> f
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident memory of this program so far, MB; getrusage would count that of its parent before it began."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def save(comparisons: Sequence[Comparison]) -> None:

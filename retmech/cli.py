@@ -132,29 +132,67 @@ def _reduce(args: argparse.Namespace) -> None:
     from retmech.stages.reduce import reduce
 
     files = _named(args.attributions)
-    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
-    reduction = reduce(probes, _settings(args))
+    reduction = reduce(_attributions(files), _settings(args))
     io.write(reduction, schemas.REDUCTION, args.output, _provenance(args, "stages.reduce", **files))
+
+
+def _consensus(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.consensus import Finding, consensus
+
+    models, reductions, files = _named(args.model), _named(args.reduction), _named(args.attributions)
+    findings = {}
+    for run, path in models.items():
+        own = {name.rpartition("/")[2]: file for name, file in files.items() if name.rpartition("/")[0] == run}
+        model, reduction = io.read(path, schemas.MODEL), io.read_dataset(reductions[run], schemas.REDUCTION)
+        findings[run] = Finding(model, _attributions(own), reduction)
+    modules = {_architecture(finding.model) for finding in findings.values()}
+    inputs = files | {f"{run}/model": p for run, p in models.items()} | {f"{run}/reduction": p for run, p in reductions.items()}
+    provenance = _provenance(args, "stages.consensus", *modules, **inputs)
+    io.write(consensus(findings, _settings(args)), schemas.CONSENSUS, args.output, provenance)
 
 
 def _explain(args: argparse.Namespace) -> None:
     from retmech import io, schemas
-    from retmech.stages.explain import explain
+    from retmech.stages.explain import Inputs, explain
 
-    files = _named(args.attributions)
-    probes = {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
-    reduction = io.read_dataset(args.reduction, schemas.REDUCTION)
-    model = io.read(args.model, schemas.MODEL)
-    circuit = explain(model, probes, reduction, _settings(args))
-    provenance = _provenance(args, "stages.explain", _architecture(model), model=args.model, reduction=args.reduction, **files)
-    io.write(circuit, schemas.CIRCUIT, args.output, provenance)
+    _use_threads(args)
+    files, probes = _named(args.attributions), _named(args.probe)
+    inputs = Inputs(
+        model=io.read(args.model, schemas.MODEL),
+        probes={name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in probes.items()},
+        attributions=_attributions(files),
+        reduction=io.read_dataset(args.reduction, schemas.REDUCTION),
+        recording=io.read(args.recording, schemas.RECORDING, lazy=True),
+    )
+    sources = {"model": args.model, "reduction": args.reduction, "recording": args.recording} | files
+    sources |= {f"probe {name}": path for name, path in probes.items()}
+    provenance = _provenance(args, "stages.explain", _architecture(inputs.model), **sources)
+    io.write(explain(inputs, _settings(args), args.threads), schemas.CIRCUIT, args.output, provenance)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.export import export
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    for name, content in export(io.read(args.circuit, schemas.CIRCUIT)).items():
+        partial = args.output / f".{name}.partial"
+        partial.write_bytes(content)
+        partial.replace(args.output / name)
+
+
+def _attributions(files: Named) -> dict[str, Any]:
+    from retmech import io, schemas
+
+    return {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
 
 
 def _report(args: argparse.Namespace) -> None:
     from retmech.stages.report import report
     from retmech.study import read_study
 
-    page = report(read_study(args.folder, args.models, args.seeds, args.probes), _settings(args))
+    page = report(read_study(args.folder, args.runs, args.probes), _settings(args))
     partial = args.output.with_name(f".{args.output.name}.partial")
     partial.write_text(page, encoding="utf-8")
     partial.replace(args.output)
@@ -264,11 +302,17 @@ def _parser() -> argparse.ArgumentParser:
     threads(verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False))
     threads(verb("attribute", _attribute, "Attribute responses to interneurons.", "model", "probe", "output"))
     several(verb("reduce", _reduce, "Reduce attributions to factors.", "output"), "attributions")
-    several(verb("explain", _explain, "Build the reduced circuit.", "model", "reduction", "output"), "attributions")
+    sub = verb("consensus", _consensus, "Compare what several seeds, or recordings, have found.", "output")
+    for name in ("model", "reduction", "attributions"):
+        several(sub, name)
+    sub = verb("explain", _explain, "Build the reduced circuits and test them.", "model", "reduction", "recording", "output")
+    several(sub, "attributions")
+    several(sub, "probe")
+    threads(sub)
+    verb("export", _export, "Write the circuit as a PyTorch module and as tables.", "circuit", "output", config=False)
     sub = verb("report", _report, "Make the page of one recording.", "folder", "output")
-    for name in ("models", "probes"):
+    for name in ("runs", "probes"):
         sub.add_argument(f"--{name}", nargs="+", required=True)
-    sub.add_argument("--seeds", nargs="+", type=int, required=True)
     verb("run", _run, "Run the pipeline; all other arguments go to snakemake.", config=False)
     verb("docs", _docs, "Write the config's schema and reference.", config=False).add_argument("--folder", type=Path, default=".")
     return parser

@@ -1,5 +1,6 @@
 """`config.yaml`: one section per stage; a section that runs once per named thing maps names to settings."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from retmech import registry
 from retmech.errors import ConfigError
 from retmech.settings import (
     AttributeSettings,
+    ConsensusSettings,
     EvaluateSettings,
     ExplainSettings,
     IngestSettings,
@@ -27,6 +29,9 @@ SIMULATED = ("naturalscene", "whitenoise")  # the stimulus classes of a simulate
 # The sections whose entries are of many kinds, and the key that says which; it defaults to the entry's own name.
 KINDS = {"train": "architecture", "synthesize": "probe"}
 
+# How pydantic names the types of one value in the path to it.
+TYPE = re.compile(r"constrained-\w+|literal\[.*\]")
+
 
 @cache
 def config_model() -> type[Settings]:
@@ -38,7 +43,10 @@ def config_model() -> type[Settings]:
             dict[Name, Annotated[dict[Name, str], Field(min_length=1)]],
             Field(min_length=1, description="raw files of each recording: one for each stimulus class"),
         ),
-        seeds=(list[Seed], Field([1], min_length=1, description="every model is trained once from each")),
+        seeds=(
+            list[Seed],
+            Field([1], min_length=1, description="every model is trained once from each, baselines from the first"),
+        ),
         simulate=(dict[Name, SimulateSettings], Field({}, description="simulated recordings")),
         ingest=(dict[Name, IngestSettings], Field({}, description="by recording; defaults where one is omitted")),
         train=(_by_name("architecture"), Field(min_length=1, description="models")),
@@ -46,6 +54,7 @@ def config_model() -> type[Settings]:
         synthesize=(_by_name("probe"), Field(min_length=1, description="probe stimuli")),
         attribute=(AttributeSettings, Field(AttributeSettings())),
         reduce=(ReduceSettings, Field(ReduceSettings())),
+        consensus=(ConsensusSettings, Field(ConsensusSettings())),
         explain=(ExplainSettings, Field(ExplainSettings())),
         report=(ReportSettings, Field(ReportSettings())),
     )
@@ -129,18 +138,19 @@ def _named(section: str, value: Any) -> Any:
 
 
 def _message(error: ValidationError, source: str, model: type[BaseModel]) -> str:
-    lines = []
+    """One line for each key; what several types of one key say of its value stands in the same line."""
+    said: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
         if path and path[0] in KINDS and len(path) > 2:
             del path[2]  # pydantic names the member of the union there, no key of the file
-        where = ".".join(part for part in path if part != "[key]")
+        where = ".".join(part for part in path if part != "[key]" and not TYPE.fullmatch(part))
         found = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
         says = problem["msg"]
         if problem["type"] == "extra_forbidden":
             says = f"there is no such key. Allowed: {', '.join(_allowed_keys(problem['loc'], model))}"
-        lines.append(f"{source}: {where}{found}: {says}")
-    return "\n".join(lines)
+        said.setdefault(f"{source}: {where}{found}", []).append(says)
+    return "\n".join(f"{key}: {', or '.join(says)}" for key, says in said.items())
 
 
 def _allowed_keys(location: Sequence[int | str], model: type[BaseModel]) -> list[str]:
@@ -181,10 +191,11 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
             if missing:
                 problems.append(f"train.{model}.stimulus = {missing}: recording {recording!r} has only {', '.join(files)}")
         channels = 0 if model in config["evaluate"]["baselines"] else interneurons(config, model)
-        if channels and config["explain"]["channels"] > channels:
-            problems.append(f"explain.channels = {config['explain']['channels']}: {model} has only {channels} channels")
-        if channels and config["reduce"]["rank"] > 2 * channels:
-            problems.append(f"reduce.rank = {config['reduce']['rank']}: {model} allows {2 * channels}, two for each channel")
+        kept, rank = config["explain"]["channels"], config["reduce"]["rank"]
+        if channels and kept is not None and kept > channels:
+            problems.append(f"explain.channels = {kept}: {model} has only {channels} channels")
+        if channels and rank != "auto" and rank > 2 * channels:
+            problems.append(f"reduce.rank = {rank}: {model} allows {2 * channels}, two for each channel")
     if len(set(config["seeds"])) < len(config["seeds"]):
         problems.append(f"seeds = {config['seeds']}: a seed stands there twice")
     return problems
@@ -198,6 +209,9 @@ def _probe_checks(config: dict[str, Any]) -> list[str]:
         for name in attribute[key]:
             if name not in probes:
                 problems.append(f"attribute.{key}.{name}: there is no such probe; synthesize: {', '.join(probes)}")
+    for name in config["reduce"]["units"]:
+        if name not in probes:
+            problems.append(f"reduce.units = {name!r}: there is no such probe; synthesize: {', '.join(probes)}")
     missing = [name for name in probes if name not in attribute["frames"]]
     if attribute["baseline"] == "frame" and missing:
         problems.append(f"attribute.baseline = 'frame': attribute.frames names none for {', '.join(missing)}")

@@ -162,7 +162,11 @@ def _write_part(group: netCDF4.Dataset, whole: xr.Dataset, part: xr.Dataset) -> 
             full = xr.Variable(values.dims, np.broadcast_to(values.dtype.type(0), full_shape(whole, values)))
             encoding = _encoding(full) if _is_large(full) else {}
             fill = np.nan if values.dtype.kind == "f" else None
-            created = group.createVariable(str(name), values.dtype, [str(d) for d in full.dims], fill_value=fill, **encoding)
+            dims = [str(d) for d in full.dims]
+            # A chunk is written to by several parts; the library's own cache would keep many that are done.
+            created = group.createVariable(
+                str(name), values.dtype, dims, fill_value=fill, chunk_cache=4 * CHUNK_BYTES, **encoding
+            )
             created.setncatts(values.attrs)
         group[str(name)][region(whole, values)] = values.values
 

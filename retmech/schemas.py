@@ -235,39 +235,111 @@ class Reduction(_Strict):
 
     activation: np.float32 = _variable("row", "factor", units="Hz", ge=0)
     loading: np.float32 = _variable("factor", "sign", "channel", units="1", ge=0)
+    weight: np.float64 = _variable("row", units="1/Hz", gt=0)
     reconstruction_error: np.float64 = _variable("rank", units="1", ge=0)
-    stability: np.float64 = _variable("rank", units="1", ge=0, le=1)
-    pca_loading: np.float32 = _variable("component", "channel", units="1")
-    pca_error: np.float64 = _variable("component", units="1", ge=0)
+    held_out_error: np.float64 = _variable("rank", "draw", units="1", ge=0)
+    restart_stability: np.float64 = _variable("rank", units="1", ge=0, le=1)
+    split_stability: np.float64 = _variable("rank", units="1", ge=0, le=1)
+    time_error: np.float64 = _variable("algorithm", "rank", "time_fold", units="1", ge=0)
+    alternative_loading: np.float32 = _variable("algorithm", "component", "sign", "channel", units="1")
     factor: Coordinate[str] = _coordinate()
     sign: Coordinate[str] = _coordinate()
     channel: Coordinate[str] = _coordinate()
     rank: Coordinate[np.int64] = _coordinate()
-    component: Coordinate[np.int64] = _coordinate()
+    draw: Coordinate[np.int64] = _coordinate()
+    time_fold: Coordinate[np.int64] = _coordinate()
+    algorithm: Coordinate[str] = _coordinate()
     probe: Coordinate[str] = _coordinate()
     condition: Coordinate[str] = _coordinate()
     time: Coordinate[np.float64] = _coordinate("s")
     cell: Coordinate[str] = _coordinate()
 
 
+class _UnitFactors(_Open):
+    """Factors of single units of some probes; the loading keeps the axes without symmetry (y, x) at the end."""
+
+    activation: np.float32 = _variable("unit_row", "unit_factor", units="Hz", ge=0)
+    loading: np.float32 = _coordinate()
+    reconstruction_error: np.float64 = _variable(units="1", ge=0)
+    unit_factor: Coordinate[np.int64] = _coordinate()
+
+
+class Consensus(_Strict):
+    """What the models of several seeds, or recordings, have in common."""
+
+    channel_partner: str = _variable("run", "other", "channel", units="1")
+    channel_similarity: np.float64 = _variable("run", "other", "channel", units="1", ge=-1, le=1, nullable=True)
+    channel_null: np.float64 = _variable("quantile", "run", "other", units="1", ge=-1, le=1, nullable=True)
+    channel_p_value: np.float64 = _variable("run", "other", units="1", ge=0, le=1, nullable=True)
+    factor_partner: str = _variable("run", "other", "factor", units="1")
+    factor_similarity: np.float64 = _variable("run", "other", "factor", units="1", ge=-1, le=1, nullable=True)
+    factor_null: np.float64 = _variable("quantile", "run", "other", units="1", ge=-1, le=1, nullable=True)
+    factor_p_value: np.float64 = _variable("run", "other", units="1", ge=0, le=1, nullable=True)
+    factor_reproduction: np.float64 = _variable("run", "factor", units="1", ge=-1, le=1, nullable=True)
+    cell_type: np.int64 = _variable("run", "channel", units="1", ge=0)
+    channel_share: np.float64 = _variable("run", "channel", units="1", ge=0, le=1)
+    type_size: np.int64 = _variable("run", "type", units="1", ge=0)
+    type_share: np.float64 = _variable("run", "type", units="1", ge=0)
+    type_filter: np.float64 = _variable("type", "lag", units="1")
+    silhouette: np.float64 = _variable("count", units="1", ge=-1, le=1)
+    count_probability: np.float64 = _variable("count", units="1", ge=0, le=1)
+    run: Coordinate[str] = _coordinate()
+    other: Coordinate[str] = _coordinate()
+    channel: Coordinate[str] = _coordinate()
+    factor: Coordinate[str] = _coordinate()
+    quantile: Coordinate[np.float64] = _coordinate()
+    type: Coordinate[np.int64] = _coordinate()
+    count: Coordinate[np.int64] = _coordinate()
+    lag: Coordinate[np.float64] = _coordinate("s")
+
+
 class Circuit(_Cells):
-    """The reduced model, its faithfulness, and each channel in a physiologist's terms."""
+    """The reduced circuits, their faithfulness beside controls, and each channel and factor in a physiologist's terms."""
 
     importance: np.float64 = _variable("channel", units="Hz", ge=0)
     rank: np.int64 = _variable("channel", units="1", ge=1)
-    factor: str = _variable("channel", units="1")
-    action: np.float64 = _variable("cell", "channel", units="Hz")
+    channel_factor: str = _variable("channel", units="1")
+    action: np.float64 = _variable("probe", "cell", "channel", units="Hz")
+    strength: np.float64 = _variable("probe", "cell", "channel", units="Hz", ge=0)
+    peak_condition: str = _variable("probe", "cell", units="1")
+    peak_time: np.float64 = _variable("probe", "cell", units="s", ge=0)
+    peak_change: np.float64 = _variable("probe", "cell", units="Hz")
+    peak_share: np.float64 = _variable("probe", "cell", "channel", units="1", nullable=True)
     temporal_filter: np.float32 = _variable("channel", "lag", units="1")
     spatial_filter: np.float32 = _variable("channel", "kernel_y", "kernel_x", units="1")
     separability: np.float64 = _variable("channel", units="1", ge=0, le=1)
     polarity: np.int64 = _variable("channel", units="1", isin=[-1, 1])
     time_to_peak: np.float64 = _variable("channel", units="s", ge=0)
     biphasic_index: np.float64 = _variable("channel", units="1", ge=0)
-    correlation: np.float64 = _variable("probe", "cell", "kept", units="1", ge=-1, le=1, nullable=True)
-    explained_variance: np.float64 = _variable("probe", "cell", "kept", units="1", le=1, nullable=True)
-    random_correlation: np.float64 = _variable("quantile", "probe", "cell", "kept", units="1", nullable=True)
+    extent: np.float64 = _variable("channel", units="um", ge=0)
+    surround_ratio: np.float64 = _variable("channel", units="1", ge=0)
+    factor_filter: np.float32 = _variable("factor", "lag", units="1")
+    factor_polarity: np.int64 = _variable("factor", units="1", isin=[-1, 1])
+    factor_time_to_peak: np.float64 = _variable("factor", units="s", ge=0)
+    factor_biphasic_index: np.float64 = _variable("factor", units="1", ge=0)
+    factor_extent: np.float64 = _variable("factor", units="um", ge=0)
+    factor_surround_ratio: np.float64 = _variable("factor", units="1", ge=0)
+    factor_action: np.float64 = _variable("cell", "factor", units="Hz")
+    order: str = _variable("selection", "kept", units="1")
+    correlation: np.float64 = _variable("selection", "probe", "cell", "kept", units="1", ge=-1, le=1, nullable=True)
+    explained_variance: np.float64 = _variable("selection", "probe", "cell", "kept", units="1", le=1, nullable=True)
+    random_correlation: np.float64 = _variable("quantile", "probe", "cell", "kept", units="1", ge=-1, le=1)
+    random_score: np.float64 = _variable("quantile", "kept", units="1", ge=-1, le=1)
+    ablation_correlation: np.float64 = _variable("probe", "cell", "kept", units="1", ge=-1, le=1, nullable=True)
+    fixed_correlation: np.float64 = _variable("probe", "cell", "kept", units="1", ge=-1, le=1, nullable=True)
+    in_circuit: np.int8 = _variable("channel", units="1", isin=[0, 1])
+    faithful: np.int8 = _variable(units="1", isin=[0, 1])
+    faithfulness_asked: np.float64 = _variable(units="1", gt=0, le=1)
+    circuit_score: np.float64 = _variable(units="1", ge=-1, le=1)
+    circuit_chance: np.float64 = _variable(units="1", gt=0, le=1)
+    in_cell_circuit: np.int8 = _variable("cell", "channel", units="1", isin=[0, 1])
+    cell_faithful: np.int8 = _variable("cell", units="1", isin=[0, 1])
+    circuit_correlation: np.float64 = _variable("probe", "candidate", "cell", units="1", ge=-1, le=1, nullable=True)
     channel: Coordinate[str] = _coordinate()
+    factor: Coordinate[str] = _coordinate()
     probe: Coordinate[str] = _coordinate()
+    selection: Coordinate[str] = _coordinate()
+    candidate: Coordinate[str] = _coordinate()
     kept: Coordinate[np.int64] = _coordinate()
     quantile: Coordinate[np.float64] = _coordinate()
     lag: Coordinate[np.float64] = _coordinate("s")
@@ -275,10 +347,43 @@ class Circuit(_Cells):
     kernel_x: Coordinate[np.float64] = _coordinate("um")
 
 
-class _ReducedResponse(_Strict):
-    reduced_rate: np.float32 = _variable("condition", "time", "cell", units="Hz")
+class _ReducedResponse(_Open):
+    reduced_rate: np.float32 = _variable("candidate", "condition", "time", "cell", units="Hz")
     condition: Coordinate[str] = _coordinate()
     time: Coordinate[np.float64] = _coordinate("s")
+
+
+class _HeldOutMovie(_Open):
+    recorded_rate: np.float32 = _variable("time", "cell", units="Hz", ge=0)
+    rate: np.float32 = _variable("predictor", "time", "cell", units="Hz")
+    recorded_correlation: np.float64 = _variable("predictor", "cell", units="1", ge=-1, le=1, nullable=True)
+    model_correlation: np.float64 = _variable("predictor", "cell", units="1", ge=-1, le=1, nullable=True)
+    predictor: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+
+
+class _FixedCircuit(_Open):
+    filters: np.float32 = _variable("member", "filter_lag", "filter_y", "filter_x", units="1")
+    gain: np.float32 = _variable("member", "unit_y", "unit_x", units="1")
+    bias: np.float32 = _variable("member", "unit_y", "unit_x", units="1")
+    weight: np.float32 = _variable("cell", "member", "unit_y", "unit_x", units="1")
+    offset: np.float32 = _variable("cell", units="1")
+    scale: np.float32 = _variable("cell", units="Hz", gt=0)
+    stimulus_mean: np.float32 = _variable(units="1")
+    stimulus_std: np.float32 = _variable(units="1", gt=0)
+    member: Coordinate[str] = _coordinate()
+
+
+class _Discriminating(_Open):
+    intensity: np.uint8 = _variable("time", "y", "x", units="1", nullable=True)
+    rate: np.float32 = _variable("predictor", "response_time", "cell", units="Hz", ge=0)
+    disagreement: np.float64 = _variable("cell", units="Hz", ge=0)
+    noise_disagreement: np.float64 = _variable("cell", units="Hz", ge=0)
+    predictor: Coordinate[str] = _coordinate()
+    time: Coordinate[np.float64] = _coordinate("s")
+    response_time: Coordinate[np.float64] = _coordinate("s")
+    y: Coordinate[np.float64] = _coordinate("um")
+    x: Coordinate[np.float64] = _coordinate("um")
 
 
 TRUTH = FileType("truth", 1, Truth)
@@ -308,6 +413,18 @@ ATTRIBUTIONS = FileType(
         "/pixels": (_Pixels,),
     },
 )
-REDUCTION = FileType("reduction", 1, Reduction)
-CIRCUIT = FileType("circuit", 1, Circuit, {"/*": (_ReducedResponse,)})
-ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, ATTRIBUTIONS, REDUCTION, CIRCUIT)
+REDUCTION = FileType("reduction", 2, Reduction, {"/units": (_UnitFactors,)})
+CONSENSUS = FileType("consensus", 1, Consensus)
+CIRCUIT = FileType(
+    "circuit",
+    2,
+    Circuit,
+    {
+        "/probes/*": (_ReducedResponse,),
+        "/movies/*": (_HeldOutMovie,),
+        "/fixed": (_FixedCircuit,),
+        "/discriminating": (_Discriminating,),
+        "/*": (),  # what holds the groups above
+    },
+)
+ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)

@@ -14,6 +14,8 @@ Baseline = Literal["grey", "mean", "blurred", "frame"]
 Target = Literal["rate", "input"]
 Side = Literal["convolution", "normalized", "rectified"]
 Measure = Literal["grey", "mean", "blurred", "frame", "gradient", "ablation", "rescale"]
+Split = Literal["unit", "channel"]
+Weighting = Literal["equal", "none"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -146,21 +148,53 @@ class AttributeSettings(Settings):
 class ReduceSettings(Settings):
     """The factorization of all attributions."""
 
-    rank: int = Field(3, ge=1, le=100, description="factors")
+    rank: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
+        "auto", description="factors; auto: by the error on held-out entries and the stability, of 1 to max_rank"
+    )
     max_rank: int = Field(6, ge=1, le=100, description="ranks tried for the error and stability curves")
+    stability: float = Field(0.9, ge=0, le=1, description="smallest agreement of loadings at which auto takes a rank")
     restarts: int = Field(8, ge=2, le=1000, description="random initializations per rank")
-    split: Literal["unit", "channel"] = Field(
+    split: Split = Field(
         "unit", description="separate excitation from suppression before (unit) or after (channel) the sum over space"
     )
-    seed: Seed = Field(1, description="of the initializations")
+    weighting: Weighting = Field(
+        "equal", description="equal: every cell's responses to every probe count the same; none: by their size in Hz"
+    )
+    rows: int = Field(6000, ge=100, le=10**7, description="responses, drawn at random, that ranks and methods are judged by")
+    units: list[Name] = Field(
+        [], description="probes that are factorized unit by unit too; they have the same axes without symmetry"
+    )
+    seed: Seed = Field(1, description="of the initializations and of what is held out")
+
+
+class ConsensusSettings(Settings):
+    """The comparison of models that differ in their seed, or in their recording."""
+
+    recordings: bool = Field(False, description="compare the models of all recordings too, by what their cells have in common")
+    draws: int = Field(
+        1000, ge=100, le=10**6, description="draws of shuffled channels, and of the bootstrap of the number of types"
+    )
+    max_types: int = Field(10, ge=2, le=100, description="numbers of cell types tried")
+    seed: Seed = Field(1, description="of the draws")
 
 
 class ExplainSettings(Settings):
-    """The reduced model."""
+    """The reduced models, and how they are tested."""
 
-    channels: int = Field(3, ge=1, le=1000, description="channels in the reduced model that is stored")
+    faithfulness: float = Field(
+        0.9, gt=0, le=1, description="smallest correlation with the model's response, on every probe, mean over cells"
+    )
+    selection: Literal["smallest", "attribution", "factor", "greedy"] = Field(
+        "smallest", description="how the channels of the reduced circuit are chosen"
+    )
+    channels: int | None = Field(
+        None, ge=1, le=1000, description="channels in the reduced circuit; as few as are faithful when omitted"
+    )
     random_draws: int = Field(200, ge=10, le=100000, description="random sets of channels per size, the control")
-    seed: Seed = Field(1, description="of the random sets")
+    movie: float = Field(10.0, gt=0, le=3600, description="length of each held-out movie that the circuits are tested on, s")
+    discriminating: float = Field(1.0, gt=0, le=60, description="length of the movie on which two circuits differ most, s")
+    contrast: float = Field(1.0, gt=0, le=10, description="its root mean square contrast, sd of the training movie")
+    seed: Seed = Field(1, description="of the random sets and of the first movies tried")
 
 
 class ReportSettings(Settings):

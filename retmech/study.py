@@ -17,7 +17,7 @@ class Run:
     performance: xr.DataTree
     responses: dict[str, xr.Dataset]
     attributions: dict[str, xr.DataTree] = field(default_factory=dict)
-    reduction: xr.Dataset | None = None
+    reduction: xr.DataTree | None = None
     circuit: xr.DataTree | None = None
 
 
@@ -29,15 +29,19 @@ class Study:
     recording: xr.DataTree
     probes: dict[str, xr.Dataset]
     runs: dict[str, Run]
+    consensus: dict[str, xr.Dataset]  # by model
 
 
-def read_study(folder: Path, models: Sequence[str], seeds: Sequence[int], probes: Sequence[str]) -> Study:
-    """Read the results of a recording from ``results/{recording}``."""
+def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Study:
+    """Read the results of a recording from ``results/{recording}``; runs are named ``model/seedN``."""
+    read = {run: _read_run(folder / run, probes) for run in runs}
+    explained = dict.fromkeys(name.partition("/")[0] for name, run in read.items() if run.circuit is not None)
     return Study(
         name=folder.name,
         recording=io.read(folder / "recording.nc", schemas.RECORDING),
         probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE) for p in probes},
-        runs={f"{m}/seed{s}": _read_run(folder / m / f"seed{s}", probes) for m in models for s in seeds},
+        runs=read,
+        consensus={model: io.read_dataset(folder / model / "consensus.nc", schemas.CONSENSUS) for model in explained},
     )
 
 
@@ -50,6 +54,6 @@ def _read_run(folder: Path, probes: Sequence[str]) -> Run:
         attributions={p: io.read(folder / "attributions" / f"{p}.nc", schemas.ATTRIBUTIONS, lazy=True) for p in probes}
         if explained
         else {},
-        reduction=io.read_dataset(folder / "reduction.nc", schemas.REDUCTION) if explained else None,
+        reduction=io.read(folder / "reduction.nc", schemas.REDUCTION) if explained else None,
         circuit=io.read(folder / "circuit.nc", schemas.CIRCUIT) if explained else None,
     )

@@ -20,14 +20,17 @@ def gradient(attributor: Attributor, drive: Drive, baseline: Drive) -> Tensor:
 
 def ablation(attributor: Attributor, drive: Drive, baseline: Drive) -> Tensor:
     """What is lost when a channel alone is set to its baseline: F(z) - F(z with z_c = z0_c)."""
-    lost = []
+    alone = torch.eye(drive.shape[1], dtype=torch.bool)
     with torch.no_grad():
-        whole = attributor.upper(drive)
-        for c in range(drive.shape[1]):
-            without = drive.clone()
-            without[:, c] = baseline[:, c]
-            lost.append((whole - attributor.upper(without)).double())
-    return torch.stack(lost, dim=2)
+        lost = attributor.upper(drive)[:, None] - without(attributor, drive, baseline, alone)
+    return lost.double().transpose(1, 2)
+
+
+def without(attributor: Attributor, drive: Drive, baseline: Drive, removed: Tensor) -> Tensor:
+    """Responses (n, choice, cell) with some channels, (choice, channel), held at their baseline."""
+    with torch.no_grad():
+        held = [attributor.upper(torch.where(off[None, :, None, None], baseline, drive)) for off in removed.to(drive.device)]
+    return torch.stack(held, dim=1)
 
 
 def rescale(attributor: Attributor, drive: Drive, baseline: Drive) -> Tensor:

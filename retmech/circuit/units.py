@@ -1,9 +1,14 @@
-"""A first-layer channel as a physiologist would describe it, from its spatiotemporal filter."""
+"""A first-layer channel, or a group of them, as a physiologist would describe it, from its spatiotemporal filter."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retmech.models.network import Network
+
+FAST = 0.085  # s; filters that peak later are slow
+BIPHASIC = 0.3  # index from which a filter is called biphasic
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,8 @@ class Description:
     polarity: int  # +1 ON, -1 OFF: sign of the temporal filter's main peak
     time_to_peak: float  # s before the response
     biphasic_index: float  # size of the opposite lobe over that of the main one
+    extent: float  # pixels; diameter of the disc as large as the centre's sum over its peak
+    surround_ratio: float  # magnitude of what is of the opposite sign over that of the centre
 
 
 def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Description:
@@ -41,6 +48,8 @@ def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Descrip
     opposite = max(0.0, float((-polarity * temporal).max()))
     size = max(float(np.abs(temporal[main])), np.finfo(float).tiny)
     power = float((singular**2).sum())
+    centre, surround = float(spatial.clip(min=0).sum()), float(-spatial.clip(max=0).sum())
+    peak = max(float(spatial.max()), np.finfo(float).tiny)
     return Description(
         temporal=temporal / size,
         spatial=spatial.reshape(weight.shape[1:]) * size * singular[0],
@@ -48,4 +57,29 @@ def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Descrip
         polarity=polarity,
         time_to_peak=float(lag[main]),
         biphasic_index=opposite / size,
+        extent=2 * float(np.sqrt(centre / peak / np.pi)),
+        surround_ratio=surround / centre if centre > 0 else 0.0,
+    )
+
+
+def channel_filters(network: Network) -> NDArray[np.floating]:
+    """Filters (channel, lag, y, x) as the stimulus that units of the first layer respond to: a negative gain turns one round."""
+    sign = network.channel_gain().sign().numpy()[:, None, None, None]
+    filters: NDArray[np.floating] = sign * network.filters.detach().numpy()
+    return filters
+
+
+def describe_channels(network: Network, lag: NDArray[np.floating]) -> list[Description]:
+    """Describe all channels of the first layer."""
+    return [describe(weight, lag) for weight in channel_filters(network)]
+
+
+def in_words(polarity: int, time_to_peak: float, biphasic_index: float) -> str:
+    """Return the three words of a filter, such as ``OFF, slow, monophasic``."""
+    return ", ".join(
+        (
+            "ON" if polarity > 0 else "OFF",
+            "fast" if time_to_peak <= FAST else "slow",
+            "biphasic" if biphasic_index >= BIPHASIC else "monophasic",
+        )
     )

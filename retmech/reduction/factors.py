@@ -1,4 +1,4 @@
-"""Nonnegative factors of the attribution matrix, in an order and scale that two runs share; PCA beside them."""
+"""Nonnegative factors of the attribution matrix, in an order and scale that two runs share."""
 
 import warnings
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.decomposition import NMF
+from sklearn.decomposition import NMF, non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
 Matrix = NDArray[np.float64]
@@ -26,16 +26,31 @@ def nonnegative(matrix: Matrix, rank: int, seed: int) -> Factors:
 
     Canonical: loadings sum to 1, factors in falling order of their share of the total activation.
     """
-    model = NMF(rank, init="random", solver="cd", max_iter=1000, tol=1e-5, random_state=seed)
+    model = NMF(rank, init="random", solver="cd", max_iter=1000, tol=1e-4, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the error curve shows how good the fit is
         activation = model.fit_transform(matrix)
-    scale = model.components_.sum(axis=1)
-    loading = np.divide(model.components_, scale[:, None], out=np.zeros_like(model.components_), where=scale[:, None] > 0)
+    return canonical(activation, model.components_, relative_error(matrix, activation @ model.components_))
+
+
+def canonical(activation: Matrix, loading: Matrix, error: float) -> Factors:
+    """Give factors the scale and the order that two runs share."""
+    scale = loading.sum(axis=1)
+    loading = np.divide(loading, scale[:, None], out=np.zeros_like(loading), where=scale[:, None] > 0)
     activation = activation * scale
     order = np.argsort(-activation.sum(axis=0), kind="stable")
     activation, loading = activation[:, order], loading[order]
-    return Factors(activation, loading, relative_error(matrix, activation @ loading))
+    return Factors(activation, loading, error)
+
+
+def activations(matrix: Matrix, loading: Matrix) -> Matrix:
+    """Nonnegative least-squares activations (row, factor) of given loadings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found: Matrix = non_negative_factorization(
+            matrix, H=np.ascontiguousarray(loading), n_components=len(loading), update_H=False, max_iter=300, tol=1e-4
+        )[0]
+    return found
 
 
 def relative_error(matrix: Matrix, approximation: Matrix) -> float:
@@ -57,27 +72,12 @@ def stability(runs: list[Factors]) -> float:
 
 def matched_cosine(a: Matrix, b: Matrix) -> float:
     """Mean cosine between the rows of two matrices under the best one-to-one matching (Hungarian)."""
+    similarity = cosine(a, b)
+    rows, columns = linear_sum_assignment(-similarity)
+    return float(np.clip(similarity[rows, columns].mean(), 0, 1))
+
+
+def cosine(a: Matrix, b: Matrix) -> Matrix:
+    """Cosines between all rows of two matrices; 0 where one is zero."""
     norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
-    cosine = np.divide(a @ b.T, norms, out=np.zeros(norms.shape), where=norms > 0)
-    rows, columns = linear_sum_assignment(-cosine)
-    return float(np.clip(cosine[rows, columns].mean(), 0, 1))
-
-
-def principal(matrix: Matrix, count: int) -> tuple[Matrix, NDArray[np.float64]]:
-    """Principal axes through the origin and the relative error with the first 1, 2, ... of them.
-
-    The matrix is not centred, since zero attribution has a meaning. Axes point to where their
-    largest entry is positive.
-
-    Returns
-    -------
-    axes : (component, column)
-    error : (component,)
-    """
-    values, vectors = np.linalg.eigh(matrix.T @ matrix)
-    values, axes = np.maximum(values[::-1], 0), vectors[:, ::-1].T[:count]
-    largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
-    total = values.sum()
-    left = np.maximum(total - np.cumsum(values)[:count], 0)
-    return axes, np.sqrt(left / total) if total > 0 else np.zeros(len(axes))
+    return np.divide(a @ b.T, norms, out=np.zeros(norms.shape), where=norms > 0)

@@ -1,18 +1,24 @@
 """Reduce the attributions of all probes to a few factors."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from retmech.errors import RetmechError
 from retmech.labels import variable
-from retmech.reduction.factors import principal, restarts, stability
-from retmech.reduction.matrix import SIGNS, channel_attribution, row_coordinates, signed_matrix
+from retmech.reduction.alternatives import METHODS, time_errors
+from retmech.reduction.factors import Factors, Matrix, restarts, stability
+from retmech.reduction.matrix import SIGNS, Probes, Signed, row_coordinates, signed_matrix
+from retmech.reduction.rank import DRAWS, Choice, choose, held_out_errors, split_stability
+from retmech.reduction.units import large_factors, space_of, unit_matrix
 from retmech.settings import ReduceSettings
 
+SPLIT_RESTARTS = 3  # initializations in each half of the time
+SILENT = Choice(1, "1: all attributions are zero, since the model does not respond to any probe")
 
-def reduce(probes: Mapping[str, xr.Dataset], settings: ReduceSettings) -> xr.Dataset:
+
+def reduce(probes: Probes, settings: ReduceSettings) -> xr.DataTree:
     """Return the factors of the attributions of all probes.
 
     Parameters
@@ -23,38 +29,118 @@ def reduce(probes: Mapping[str, xr.Dataset], settings: ReduceSettings) -> xr.Dat
     Raises
     ------
     RetmechError
-        If the rank asked for is larger than the matrix allows, or all attributions are zero.
+        If the rank asked for is larger than the matrix allows, or the probes named for unit-level factors do not go together.
     """
-    matrix = signed_matrix(probes, settings.split)
-    if not matrix.any():
-        raise RetmechError("reduce: all attributions are zero: the model does not respond to any probe.")
-    largest = min(matrix.shape)
-    if settings.rank > largest:
-        raise RetmechError(f"reduce.rank = {settings.rank}: at most {largest} factors exist for a matrix of {matrix.shape}.")
-    ranks = np.arange(1, min(max(settings.max_rank, settings.rank), largest) + 1)
-    runs = {int(rank): restarts(matrix, int(rank), settings.restarts, settings.seed) for rank in ranks}
-    best = runs[settings.rank][0]
-    net = np.concatenate([channel_attribution(p).values.reshape(-1, p.sizes["channel"]) for p in probes.values()])
-    axes, error = principal(net.astype(np.float64), min(len(ranks), net.shape[1]))
-    channel = next(iter(probes.values()))["channel"]
-    loading = best.loading.reshape(settings.rank, len(SIGNS), -1)
+    space = space_of(probes, settings.units) if settings.units else ()
+    signed = signed_matrix(probes, settings.split, settings.weighting)
+    largest = min(signed.values.shape)
+    if settings.rank != "auto" and settings.rank > largest:
+        raise RetmechError(
+            f"reduce.rank = {settings.rank}: at most {largest} factors exist for a matrix of {signed.values.shape}."
+        )
+    asked = 1 if settings.rank == "auto" else settings.rank
+    ranks = range(1, min(max(settings.max_rank, asked), largest) + 1)
+    sample = _sample(signed, settings)
+    judged = _judged(sample, ranks, settings)
+    if not signed.values.any():
+        choice = SILENT
+    elif settings.rank == "auto":
+        stable = np.minimum(judged["restart_stability"].values, judged["split_stability"].values)
+        choice = choose(ranks, judged["held_out_error"].values, stable, settings.stability)
+    else:
+        choice = Choice(settings.rank, f"{settings.rank}: set in the config")
+    factors = _scaled(restarts(signed.values, choice.rank, settings.restarts, settings.seed)[0], signed.weight)
+    root = judged.assign(_factors(factors, choice)).assign_coords(row_coordinates(probes))
+    root = root.assign_coords(channel=next(iter(probes.values()))["channel"].variable)
+    root["weight"] = variable("row", signed.weight, "1/Hz", "weight of the row in the factorization")
+    root["alternative_loading"] = _alternatives(sample.values, choice.rank, settings.seed)
+    root.attrs |= {"rank_choice": choice.reason, "weighting": settings.weighting, "split": settings.split}
+    tree = {"/": root}
+    if settings.units:
+        tree["/units"] = _units(probes, settings, choice.rank, space)
+    return xr.DataTree.from_dict(tree)
+
+
+def _sample(signed: Signed, settings: ReduceSettings) -> Signed:
+    """Some of the rows in which anything happens, to judge ranks and methods by."""
+    rows = np.flatnonzero(signed.values.any(axis=1))
+    if len(rows) > settings.rows:
+        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.rows, replace=False))
+    elif not len(rows):
+        rows = np.arange(len(signed.values))
+    return Signed(signed.values[rows], signed.weight[rows], signed.chunk[rows])
+
+
+def _judged(sample: Signed, ranks: Sequence[int], settings: ReduceSettings) -> xr.Dataset:
+    """The curves over the number of factors."""
+    matrix, seed = sample.values, settings.seed
+    runs = {rank: restarts(matrix, rank, settings.restarts, seed) for rank in ranks}
+    split = [split_stability(matrix, sample.chunk, rank, SPLIT_RESTARTS, seed) for rank in ranks]
+    times = [time_errors(matrix, sample.chunk, rank, seed) for rank in ranks]
+    by_method = np.array([[found[method] for found in times] for method in METHODS])
     return xr.Dataset(
         {
-            "activation": variable(("row", "factor"), best.activation.astype(np.float32), "Hz", "activation of a factor"),
-            "loading": variable(("factor", "sign", "channel"), loading.astype(np.float32), "1", "share of a channel in a factor"),
-            "reconstruction_error": variable("rank", [runs[r][0].error for r in runs], "1", "relative error of NMF"),
-            "stability": variable("rank", [stability(runs[r]) for r in runs], "1", "agreement of restarts"),
-            "pca_loading": variable(
-                ("component", "channel"), axes.astype(np.float32), "1", "principal axis of the net attributions"
+            "reconstruction_error": variable("rank", [runs[r][0].error for r in ranks], "1", "relative error of NMF"),
+            "held_out_error": variable(
+                ("rank", "draw"), held_out_errors(matrix, ranks, seed), "1", "relative error of NMF on entries held out"
             ),
-            "pca_error": variable("component", error, "1", "relative error of PCA on the net attributions"),
+            "restart_stability": variable("rank", [stability(runs[r]) for r in ranks], "1", "agreement of restarts"),
+            "split_stability": variable("rank", split, "1", "agreement of two halves of the time"),
+            "time_error": variable(("algorithm", "rank", "time_fold"), by_method, "1", "relative error on times held out"),
         },
         coords={
-            "factor": variable("factor", [f"factor{k + 1}" for k in range(settings.rank)], "1", "factor"),
+            "rank": variable("rank", np.array(ranks, np.int64), "1", "number of factors"),
+            "draw": variable("draw", np.arange(1, DRAWS + 1), "1", "draw of hidden entries"),
+            "time_fold": variable("time_fold", np.arange(1, by_method.shape[2] + 1), "1", "fold of the times"),
+            "algorithm": variable("algorithm", list(METHODS), "1", "way to summarize the attributions"),
             "sign": variable("sign", list(SIGNS), "1", "sign of the attribution"),
-            "channel": channel.variable,
-            "rank": variable("rank", ranks.astype(np.int64), "1", "number of factors"),
-            "component": variable("component", np.arange(1, len(axes) + 1), "1", "number of components"),
-        }
-        | row_coordinates(probes),
+        },
+    )
+
+
+def _scaled(factors: Factors, weight: Matrix) -> Factors:
+    """Activations in Hz, of what was factorized with weighted rows."""
+    return Factors(factors.activation / weight[:, None], factors.loading, factors.error)
+
+
+def _factors(factors: Factors, choice: Choice) -> xr.Dataset:
+    loading = factors.loading.reshape(choice.rank, len(SIGNS), -1)
+    return xr.Dataset(
+        {
+            "activation": variable(("row", "factor"), factors.activation.astype(np.float32), "Hz", "activation of a factor"),
+            "loading": variable(("factor", "sign", "channel"), loading.astype(np.float32), "1", "share of a channel in a factor"),
+        },
+        coords={"factor": variable("factor", [f"factor{k + 1}" for k in range(choice.rank)], "1", "factor")},
+    )
+
+
+def _alternatives(matrix: Matrix, rank: int, seed: int) -> xr.Variable:
+    """Loadings by the other methods, with as many components as there are factors."""
+    rank = min(rank, len(matrix))
+    found = np.array([method.fit(matrix, rank, seed) for method in METHODS.values()]).reshape(len(METHODS), rank, len(SIGNS), -1)
+    dims = ("algorithm", "component", "sign", "channel")
+    return variable(dims, found.astype(np.float32), "1", "components by each method")
+
+
+def _units(probes: Probes, settings: ReduceSettings, rank: int, space: tuple[str, ...]) -> xr.Dataset:
+    """Factors of single units, as many as there are of channels."""
+    chosen = {name: probes[name] for name in settings.units}
+    factors = large_factors(unit_matrix(chosen), rank, settings.seed)
+    first = next(iter(chosen.values()))["attribution"]
+    n_factors = factors.loading.shape[0]
+    loading = factors.loading.reshape(n_factors, len(SIGNS), *first.shape[3:]).astype(np.float32)
+    rows = {f"unit_{key}": value for key, value in row_coordinates(chosen).items()}
+    return xr.Dataset(
+        {
+            "activation": variable(
+                ("unit_row", "unit_factor"), factors.activation.astype(np.float32), "Hz", "activation of a factor of units"
+            ),
+            "loading": variable(("unit_factor", "sign", "channel", *space), loading, "1", "share of a unit in a factor"),
+            "reconstruction_error": variable((), factors.error, "1", "relative error of the factors of units"),
+        },
+        coords={
+            "unit_factor": variable("unit_factor", np.arange(1, n_factors + 1), "1", "factor of units"),
+            **{axis: first[axis].variable for axis in space},
+            **{key: xr.Variable("unit_row", value.values, value.attrs) for key, value in rows.items()},
+        },
     )

@@ -1,12 +1,16 @@
 """One self-contained page about one recording: a figure for every stage."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import xarray as xr
 
+from retmech.circuit import sentences
+from retmech.circuit.units import in_words
 from retmech.report import attributions as attribution_figures
 from retmech.report import circuit as circuit_figures
+from retmech.report import consensus as consensus_figures
 from retmech.report import models as model_figures
 from retmech.report import probes as probe_figures
 from retmech.report import recording as recording_figures
@@ -14,8 +18,6 @@ from retmech.report.page import Picture, Section, Table, render
 from retmech.report.style import embed, style
 from retmech.settings import ReportSettings
 from retmech.study import Run, Study
-
-FAITHFUL = 0.9  # the correlation at which a reduced circuit counts as faithful in the summary
 
 
 def report(study: Study, settings: ReportSettings) -> str:
@@ -25,7 +27,8 @@ def report(study: Study, settings: ReportSettings) -> str:
         for name, run in study.runs.items():
             if run.circuit is not None:
                 sections += [_probe(study, name, run, probe) for probe in study.probes]
-                sections += [_factors(name, run), _circuit(name, run)]
+                sections += [_factors(name, run), _circuit(name, run), *_tests(name, run)]
+        sections += [_consensus(model, found) for model, found in study.consensus.items()]
     return render(study, findings(study), sections)
 
 
@@ -44,6 +47,8 @@ def findings(study: Study) -> list[str]:
             )
     for name, run in study.runs.items():
         lines += _circuit_findings(name, run)
+    for model, found in study.consensus.items():
+        lines += _consensus_findings(model, found)
     return lines
 
 
@@ -53,12 +58,30 @@ def _circuit_findings(name: str, run: Run) -> list[str]:
     lines = []
     for probe, attributions in run.attributions.items():
         worst = float(np.abs(attributions["completeness_error"]).max() / np.abs(attributions["response"]).max())
-        enough = np.asarray(run.circuit.dataset["correlation"].sel(probe=probe).min("cell").values >= FAITHFUL)
-        kept = f"{int(np.argmax(enough)) + 1} of {enough.size} channels" if enough.any() else "no number of channels"
-        lines.append(
-            f"{name}, {probe}: attributions are complete to {worst:.1e} of the largest response; {kept} suffice for "
-            f"r >= {FAITHFUL} with the model in every cell."
-        )
+        lines.append(f"{name}, {probe}: attributions are complete to {worst:.1e} of the largest response.")
+    assert run.reduction is not None
+    lines.append(f"{name}, number of factors: {run.reduction.attrs['rank_choice']}.")
+    lines += [f"{name}: {sentence}" for sentence in sentences.of_circuit(run.circuit.to_dataset())]
+    return lines
+
+
+def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:
+    lines = []
+    for a, b in combinations(range(found.sizes["run"]), 2):
+        for item in ("channel", "factor"):
+            mean = float(found[f"{item}_similarity"][a, b].mean())
+            low, middle, high = found[f"{item}_null"].values[:, a, b]
+            lines.append(
+                f"{model}: the {item}s of {found['run'].values[a]} and {found['run'].values[b]} match with a mean similarity of "
+                f"{mean:.2f}; shuffled ones with {middle:.2f} ({low:.2f}-{high:.2f}), "
+                f"p = {float(found[f'{item}_p_value'][a, b]):.3f}."
+            )
+    best = int(found["silhouette"].values.argmax())
+    sure = 100 * float(found["count_probability"][best])
+    lines.append(
+        f"{model}: the channels of {found.sizes['run']} runs fall into {int(found['count'][best])} cell types "
+        f"(the best number in {sure:.0f} % of bootstrap draws)."
+    )
     return lines
 
 
@@ -247,28 +270,99 @@ def _percent(value: float) -> str:
 
 def _factors(name: str, run: Run) -> Section:
     assert run.reduction is not None
-    caption = (
-        "Nonnegative factors of all probes' attributions: each channel's share, mean activation by each probe and cell, "
-        "error and stability against the number of factors."
+    assert run.circuit is not None
+    reduction = run.reduction.to_dataset()
+    caption = "Nonnegative factors of all probes' attributions: each channel's share, and mean activation by each probe and cell."
+    judged = (
+        f"Number of factors: {reduction.attrs['rank_choice']}. Error on entries that were held out (bars: standard error over "
+        "draws), agreement between initializations and between halves of the time, and other methods on times held out."
     )
-    return Section(f"Factors, {name}", "", [Picture(embed(circuit_figures.factors(run.reduction)), caption)])
+    pictures = [
+        Picture(embed(circuit_figures.factors(reduction)), caption),
+        Picture(embed(circuit_figures.ranks(reduction)), judged),
+    ]
+    return Section(f"Factors, {name}", " ".join(sentences.of_factors(run.circuit.to_dataset())), pictures)
 
 
 def _circuit(name: str, run: Run) -> Section:
     assert run.circuit is not None
+    circuit = run.circuit.to_dataset()
     pictures = [
         Picture(
-            embed(circuit_figures.channels(run.circuit.to_dataset())),
+            embed(circuit_figures.channels(circuit)),
             "First-layer channels in order of importance: separable spatial and temporal filter, polarity, time to peak, "
-            "and the factor that has the largest share of the channel.",
+            "the factor that has the largest share of the channel, and whether the circuit has it.",
         ),
         Picture(
-            embed(circuit_figures.faithfulness(run.circuit.to_dataset())),
-            "Faithfulness of the circuit that keeps only the most important channels; random choices in grey.",
+            embed(circuit_figures.faithfulness(circuit)),
+            "Faithfulness against the number of channels that are kept, by three ways to choose them, beside channels drawn at "
+            "random and the network without the same channels; a star: the circuit.",
         ),
     ]
     for probe, response in run.responses.items():
-        reduced = run.circuit.children[probe].dataset["reduced_rate"]
+        reduced = run.circuit.children["probes"].children[probe].dataset["reduced_rate"]
         figure = circuit_figures.reduced_responses(reduced, response["rate"], probe, probe_figures.example_condition(response))
-        pictures.append(Picture(embed(figure), str(reduced.attrs["long_name"]).capitalize() + "."))
-    return Section(f"Circuit, {name}", "", pictures)
+        pictures.append(Picture(embed(figure), " ".join(sentences.of_probe(circuit, probe))))
+    header = ["channel", "filter", "time to peak (ms)", "biphasic index", "centre (um)", "surround / centre", "importance (Hz)"]
+    rows = [
+        [
+            str(channel),
+            in_words(*(circuit[key].values[c] for key in ("polarity", "time_to_peak", "biphasic_index"))),
+            f"{1e3 * float(circuit['time_to_peak'][c]):.0f}",
+            f"{float(circuit['biphasic_index'][c]):.2f}",
+            f"{float(circuit['extent'][c]):.0f}",
+            f"{float(circuit['surround_ratio'][c]):.2f}",
+            f"{float(circuit['importance'][c]):.2f}",
+        ]
+        for c, channel in enumerate(circuit["channel"].values)
+    ]
+    return Section(f"Circuit, {name}", " ".join(sentences.of_circuit(circuit)), pictures, [Table("Channels", header, rows)])
+
+
+def _tests(name: str, run: Run) -> list[Section]:
+    """The circuits on movies that they were not made for."""
+    assert run.circuit is not None
+    header = ["movie", "predictor", "held against", *map(str, run.circuit.dataset["cell"].values)]
+    rows = [
+        [movie, str(predictor), against, *(_number(r) for r in node.dataset[key].values[i])]
+        for movie, node in run.circuit.children["movies"].children.items()
+        for i, predictor in enumerate(node.dataset["predictor"].values)
+        for key, against in (("recorded_correlation", "the recorded rate"), ("model_correlation", "the model"))
+        if not (i == 0 and key == "model_correlation")
+    ]
+    table = Table("Correlation on held-out test movies, of the model and of its circuits", header, rows)
+    if "discriminating" not in run.circuit.children:
+        return [Section(f"Tests, {name}", "", [], [table])]
+    found = run.circuit.children["discriminating"].to_dataset(inherit=True)
+    gain = float(found["disagreement"].mean() / found["noise_disagreement"].mean())
+    text = (
+        "The rival has as many channels as the circuit, one of them another, and is the next best on the probes. On this movie "
+        f"their rates differ by {float(found['disagreement'].mean()):.1f} Hz (root mean square, mean over cells), {gain:.0f} times "
+        "as much as on noise of the same contrast: shown to a retina, it tells which one is right."
+    )
+    caption = (
+        "Frames before the largest difference (dotted), and the rates of the network and of both circuits with fixed weights."
+    )
+    return [Section(f"Tests, {name}", text, [Picture(embed(circuit_figures.discriminating(found)), caption)], [table])]
+
+
+def _consensus(model: str, found: xr.Dataset) -> Section:
+    pictures = [
+        Picture(
+            embed(consensus_figures.reproduction(found)),
+            "Similarity of the runs' channels and factors, matched one to one, beside matchings of shuffled ones; how much of "
+            "each factor comes back in the other runs; evidence for the number of cell types.",
+        ),
+        Picture(
+            embed(consensus_figures.cell_types(found)),
+            "Cell types, of the channels of all runs: mean temporal filter, and share of each run's attributions.",
+        ),
+    ]
+    header = ["run", *map(str, found["channel"].values)]
+    rows = [[str(run), *(str(t) for t in found["cell_type"].values[i])] for i, run in enumerate(found["run"].values)]
+    return Section(
+        f"Consensus, {model}",
+        " ".join(_consensus_findings(model, found)),
+        pictures,
+        [Table("Cell type of each channel", header, rows)],
+    )

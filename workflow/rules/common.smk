@@ -21,7 +21,8 @@ MODELS = sorted(CONFIG["train"])
 PROBES = sorted(CONFIG["synthesize"])
 SHARED_MODELS = [m for m in MODELS if CONFIG["train"][m]["shared"]]
 # What is only there to be compared with is not taken apart.
-CIRCUIT_MODELS = [m for m in MODELS if retmech_config.interneurons(CONFIG, m) and m not in CONFIG["evaluate"]["baselines"]]
+BASELINES = CONFIG["evaluate"]["baselines"]
+CIRCUIT_MODELS = [m for m in MODELS if retmech_config.interneurons(CONFIG, m) and m not in BASELINES]
 
 
 wildcard_constraints:
@@ -73,7 +74,17 @@ def one_of(names):
 
 def compared(model):
     """A model and the baselines that stand beside it."""
-    return [model, *(b for b in CONFIG["evaluate"]["baselines"] if b != model)]
+    return [model, *(b for b in BASELINES if b != model)]
+
+
+def seeds_of(model):
+    """The seeds that a model is trained from; a baseline from the first alone."""
+    return SEEDS[:1] if model in BASELINES else SEEDS
+
+
+def all_runs(models):
+    """model/seedN for all runs of some models."""
+    return [f"{model}/seed{seed}" for model in models for seed in seeds_of(model)]
 
 
 def per_probe(kind):
@@ -97,8 +108,10 @@ def stimulus_arguments(wildcards, input):
 
 
 def compared_models(wildcards):
-    """The model and, of the same seed, the baselines beside it."""
-    return [f"results/{{recording}}/{model}/seed{{seed}}/model.nc" for model in compared(wildcards.model)]
+    """The model and the baselines beside it."""
+    model, *others = compared(wildcards.model)
+    others = [f"results/{{recording}}/{other}/seed{SEEDS[0]}/model.nc" for other in others]
+    return [f"results/{{recording}}/{model}/seed{{seed}}/model.nc", *others]
 
 
 def shared_arguments(wildcards, input):
@@ -115,3 +128,33 @@ def model_arguments(wildcards, input):
 
 def attribution_arguments(wildcards, input):
     return named(PROBES, input.attributions)
+
+
+# What is compared: the seeds of a model of one recording, or the models of all recordings.
+RUNS = [f"seed{seed}" for seed in SEEDS]
+ALL_RUNS = [f"{recording}/seed{seed}" for recording in RECORDINGS for seed in SEEDS]
+
+
+def probe_files(wildcards):
+    """The stimuli of all probes of a recording."""
+    return [f"results/{wildcards.recording}/probes/{probe}.nc" for probe in PROBES]
+
+
+def probe_arguments(wildcards, input):
+    return named(PROBES, input.probes)
+
+
+def run_arguments(kind, runs):
+    """NAME=PATH arguments of one kind of file of several runs."""
+
+    def arguments(wildcards, input):
+        return named(runs, input[kind])
+
+    return arguments
+
+
+def run_attribution_arguments(runs):
+    def arguments(wildcards, input):
+        return named([f"{run}/{probe}" for run in runs for probe in PROBES], input.attributions)
+
+    return arguments

@@ -1,15 +1,14 @@
 rule report:
     input:
         recording="results/{recording}/recording.nc",
-        models=expand("results/{{recording}}/{model}/seed{seed}/model.nc", model=MODELS, seed=SEEDS),
-        performance=expand("results/{{recording}}/{model}/seed{seed}/performance.nc", model=MODELS, seed=SEEDS),
+        models=expand("results/{{recording}}/{run}/model.nc", run=all_runs(MODELS)),
+        performance=expand("results/{{recording}}/{run}/performance.nc", run=all_runs(MODELS)),
         probes=expand("results/{{recording}}/probes/{probe}.nc", probe=PROBES),
-        responses=expand("results/{{recording}}/{model}/seed{seed}/responses/{probe}.nc", model=MODELS, seed=SEEDS, probe=PROBES),
-        attributions=expand(
-            "results/{{recording}}/{model}/seed{seed}/attributions/{probe}.nc", model=CIRCUIT_MODELS, seed=SEEDS, probe=PROBES
-        ),
-        reductions=expand("results/{{recording}}/{model}/seed{seed}/reduction.nc", model=CIRCUIT_MODELS, seed=SEEDS),
-        circuits=expand("results/{{recording}}/{model}/seed{seed}/circuit.nc", model=CIRCUIT_MODELS, seed=SEEDS),
+        responses=expand("results/{{recording}}/{run}/responses/{probe}.nc", run=all_runs(MODELS), probe=PROBES),
+        attributions=expand("results/{{recording}}/{run}/attributions/{probe}.nc", run=all_runs(CIRCUIT_MODELS), probe=PROBES),
+        reductions=expand("results/{{recording}}/{run}/reduction.nc", run=all_runs(CIRCUIT_MODELS)),
+        consensus=expand("results/{{recording}}/{model}/consensus.nc", model=CIRCUIT_MODELS),
+        circuits=expand("results/{{recording}}/{run}/circuit.nc", run=all_runs(CIRCUIT_MODELS)),
     output:
         report(
             "results/{recording}/report.html",
@@ -26,9 +25,8 @@ rule report:
     params:
         config=stage("report"),
         code=code("report"),
-        models=MODELS,
-        seeds=SEEDS,
+        runs=all_runs(MODELS),
         probes=PROBES,
     shell:
-        "retmech report --config {params.config:q} --folder results/{wildcards.recording:q} --models {params.models:q}"
-        " --seeds {params.seeds} --probes {params.probes:q} --output {output:q} &> {log:q}"
+        "retmech report --config {params.config:q} --folder results/{wildcards.recording:q} --runs {params.runs:q}"
+        " --probes {params.probes:q} --output {output:q} &> {log:q}"

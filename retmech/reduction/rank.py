@@ -1,0 +1,97 @@
+"""How many factors there are: the error on entries that the fit has not seen, and whether the factors come back."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import non_negative_factorization
+from sklearn.exceptions import ConvergenceWarning
+
+from retmech.reduction.factors import Matrix, matched_cosine, nonnegative
+
+DRAWS = 5  # of hidden entries
+HIDDEN = 0.05  # share of the entries that is hidden: of more, too little is left of a row to tell its activations
+INITIALIZATIONS = 2
+ROUNDS = 60  # of filling in the held-out entries
+STEPS = 5  # of the factorization between two rounds
+SETTLED = 1e-4  # relative change of the filled-in entries at which they are taken as found
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number of factors, and why this one."""
+
+    rank: int
+    reason: str
+
+
+def held_out_errors(matrix: Matrix, ranks: Sequence[int], seed: int) -> Matrix:
+    """Relative error on random entries that the factorization has not seen, (rank, draw).
+
+    What is left of a row says how strongly the factors act in it, and these predict what was hidden (Wold, Technometrics 1978).
+    Neighbouring times are no leak: each row's activations are its own.
+    """
+    rng = np.random.default_rng(seed)
+    draws = [rng.uniform(size=matrix.shape) < HIDDEN for _ in range(DRAWS)]
+    return np.array([[_held_out_error(matrix, hidden, rank, seed) for hidden in draws] for rank in ranks])
+
+
+def _held_out_error(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, seed: int) -> float:
+    """Error on the hidden entries of the fit, from a few initializations, that fits the visible ones best."""
+    fits = [_fitted(matrix, hidden, rank, np.random.default_rng([seed, i])) for i in range(INITIALIZATIONS)]
+    best = min(fits, key=lambda fit: float(np.linalg.norm((matrix - fit)[~hidden])))
+    truth = matrix[hidden]
+    norm = np.linalg.norm(truth)
+    return float(np.linalg.norm(truth - best[hidden]) / norm) if norm > 0 else 0.0
+
+
+def _fitted(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, rng: np.random.Generator) -> Matrix:
+    """Fit the visible entries, the hidden ones filled in from the fit until they do not change (expectation maximization)."""
+    column = np.where(hidden, 0.0, matrix).sum(axis=0) / np.maximum((~hidden).sum(axis=0), 1)
+    filled = np.where(hidden, column, matrix)
+    scale = np.sqrt(max(filled.mean(), np.finfo(float).tiny) / rank)
+    activation, loading = (scale * np.abs(rng.normal(size=shape)) for shape in ((len(matrix), rank), (rank, matrix.shape[1])))
+    size = np.linalg.norm(filled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(ROUNDS):
+            activation, loading, _ = non_negative_factorization(
+                filled, activation, loading, n_components=rank, init="custom", max_iter=STEPS, tol=0
+            )
+            found = activation @ loading
+            change = np.linalg.norm((filled - found)[hidden])
+            filled[hidden] = found[hidden]
+            if change <= SETTLED * size:
+                break
+    return np.asarray(found)
+
+
+def split_stability(matrix: Matrix, chunk: NDArray[np.int64], rank: int, count: int, seed: int) -> float:
+    """Cosine of the loadings found in the even and in the odd runs of time, each the best of some initializations."""
+    halves = [matrix[chunk % 2 == half] for half in (0, 1)]
+    if not all(half.any() for half in halves):
+        return 0.0
+    best = [min((nonnegative(half, rank, seed + i) for i in range(count)), key=lambda f: f.error) for half in halves]
+    return matched_cosine(best[0].loading, best[1].loading)
+
+
+def choose(ranks: Sequence[int], errors: Matrix, stability: Matrix, threshold: float) -> Choice:
+    """Take the number of factors that predicts hidden entries best, among those whose factors come back.
+
+    Parameters
+    ----------
+    errors : (rank, draw)
+    stability : (rank,)
+    threshold
+        Stability below which a rank is not considered; the first is considered always.
+    """
+    stable = [i for i in range(len(ranks)) if i == 0 or stability[i] >= threshold]
+    best = min(stable, key=lambda i: errors[i].mean())
+    unstable = [str(rank) for i, rank in enumerate(ranks) if i not in stable]
+    reason = (
+        f"{ranks[best]} of {ranks[0]} to {ranks[-1]}: lowest error on held-out entries ({errors[best].mean():.3f}) of the "
+        f"numbers whose factors come back (agreement {stability[best]:.2f}, at least {threshold:g} asked for)"
+    )
+    return Choice(int(ranks[best]), reason + (f"; not stable: {', '.join(unstable)}" if unstable else ""))
