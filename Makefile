@@ -26,6 +26,7 @@ bench: $(STAMP)
 	python -m benchmarks.training
 	python -m benchmarks.convergence
 	python -m benchmarks.attribution
+	python -m benchmarks.reduction
 
 docs: $(STAMP)
 	retmech docs

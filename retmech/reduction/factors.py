@@ -65,9 +65,12 @@ def restarts(matrix: Matrix, rank: int, count: int, seed: int) -> list[Factors]:
 
 
 def stability(runs: list[Factors]) -> float:
-    """Mean cosine between the loadings of the best run and those of the others, matched one to one (1: all the same)."""
+    """Cosine between the loadings of the best run and those of the others, matched one to one (1: all the same).
+
+    The median over the others: an initialization that ends in a poor fit is no factorization to be compared with.
+    """
     best = runs[0].loading
-    return float(np.mean([matched_cosine(best, other.loading) for other in runs[1:]]))
+    return float(np.median([matched_cosine(best, other.loading) for other in runs[1:]]))
 
 
 def matched_cosine(a: Matrix, b: Matrix) -> float:

@@ -9,14 +9,39 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from retmech.reduction.factors import Matrix, matched_cosine, nonnegative
+from retmech.reduction.factors import Matrix, matched_cosine, nonnegative, restarts, stability
 
 DRAWS = 5  # of hidden entries
 HIDDEN = 0.05  # share of the entries that is hidden: of more, too little is left of a row to tell its activations
 INITIALIZATIONS = 2
+SPLIT_RESTARTS = 3  # initializations in each half of the time
 ROUNDS = 60  # of filling in the held-out entries
 STEPS = 5  # of the factorization between two rounds
+EQUAL = 2e-3  # difference of errors that is none
 SETTLED = 1e-4  # relative change of the filled-in entries at which they are taken as found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What speaks for and against some numbers of factors.
+
+    Attributes
+    ----------
+    error, restart_stability, split_stability : (rank,)
+        Relative error of the best fit, and the agreement of loadings between initializations and between halves of the time.
+    held_out_error : (rank, draw)
+        Relative error on hidden entries.
+    """
+
+    ranks: Sequence[int]
+    error: Matrix
+    held_out_error: Matrix
+    restart_stability: Matrix
+    split_stability: Matrix
+
+    def choose(self, threshold: float) -> "Choice":
+        """Choose among them, see :func:`choose`."""
+        return choose(self.ranks, self.held_out_error, np.minimum(self.restart_stability, self.split_stability), threshold)
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,24 @@ class Choice:
 
     rank: int
     reason: str
+
+
+def judge(matrix: Matrix, chunk: NDArray[np.int64], ranks: Sequence[int], count: int, seed: int) -> Judged:
+    """Try some numbers of factors, each from so many initializations.
+
+    Parameters
+    ----------
+    chunk : (row,)
+        Run of time that a row is in.
+    """
+    runs = [restarts(matrix, rank, count, seed) for rank in ranks]
+    return Judged(
+        ranks=ranks,
+        error=np.array([run[0].error for run in runs]),
+        held_out_error=held_out_errors(matrix, ranks, seed),
+        restart_stability=np.array([stability(run) for run in runs]),
+        split_stability=np.array([split_stability(matrix, chunk, rank, SPLIT_RESTARTS, seed) for rank in ranks]),
+    )
 
 
 def held_out_errors(matrix: Matrix, ranks: Sequence[int], seed: int) -> Matrix:
@@ -88,7 +131,8 @@ def choose(ranks: Sequence[int], errors: Matrix, stability: Matrix, threshold: f
         Stability below which a rank is not considered; the first is considered always.
     """
     stable = [i for i in range(len(ranks)) if i == 0 or stability[i] >= threshold]
-    best = min(stable, key=lambda i: errors[i].mean())
+    lowest = min(errors[i].mean() for i in stable)
+    best = next(i for i in stable if errors[i].mean() <= lowest + EQUAL)
     unstable = [str(rank) for i, rank in enumerate(ranks) if i not in stable]
     reason = (
         f"{ranks[best]} of {ranks[0]} to {ranks[-1]}: lowest error on held-out entries ({errors[best].mean():.3f}) of the "

@@ -48,7 +48,8 @@ def ranks(reduction: xr.Dataset) -> Figure:
     labels = {"nmf": "NMF", "pca": "PCA", "kmeans": "k-means", "dictionary": "sparse dictionary"}
     for i, method in enumerate(reduction["algorithm"].values):
         error = reduction["time_error"].sel(algorithm=method).mean("time_fold")
-        times.plot(rank, error, "o-", ms=3, color=colour(i), label=labels.get(str(method), str(method)))
+        line = "o--" if method == "pca" else "o-"  # PCA and NMF often lie on each other
+        times.plot(rank, error, line, ms=3, color=colour(i), label=labels.get(str(method), str(method)))
     times.set_ylabel("relative error,\ntimes held out")
     for axes in (entries, stable, times):
         axes.axvline(reduction.sizes["factor"], color=GREY, ls=":", lw=1)
@@ -147,7 +148,8 @@ def reduced_responses(reduced: xr.DataArray, rate: xr.DataArray, probe: str, con
         axes.set_title(f"{cells[i]}")
         axes.set_xlabel("time (s)")
     figure.axes[0].set_ylabel("rate (Hz)")
-    figure.axes[0].legend()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3)
     figure.suptitle(f"{probe}, {rate['condition'].values[condition]}", x=0.01, ha="left")
     return figure
 

@@ -37,7 +37,7 @@ def reproduction(consensus: xr.Dataset) -> Figure:
     factors.set_xticks(range(consensus.sizes["factor"]), consensus["factor"].values)
     factors.set_ylim(0, 1.05)
     factors.set_ylabel("similarity to the partners")
-    factors.legend()
+    factors.legend(ncols=len(runs), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     number.bar(consensus["count"], consensus["count_probability"], color=colour(4), label="best in bootstrap draws")
     number.plot(consensus["count"], consensus["silhouette"], "o-", color="black", label="mean silhouette")
     number.set_xlabel("number of cell types")

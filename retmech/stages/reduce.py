@@ -1,20 +1,17 @@
 """Reduce the attributions of all probes to a few factors."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 
 from retmech.errors import RetmechError
 from retmech.labels import variable
 from retmech.reduction.alternatives import METHODS, time_errors
-from retmech.reduction.factors import Factors, Matrix, restarts, stability
+from retmech.reduction.factors import Factors, Matrix, restarts
 from retmech.reduction.matrix import SIGNS, Probes, Signed, row_coordinates, signed_matrix
-from retmech.reduction.rank import DRAWS, Choice, choose, held_out_errors, split_stability
+from retmech.reduction.rank import DRAWS, Choice, Judged, judge
 from retmech.reduction.units import large_factors, space_of, unit_matrix
 from retmech.settings import ReduceSettings
 
-SPLIT_RESTARTS = 3  # initializations in each half of the time
 SILENT = Choice(1, "1: all attributions are zero, since the model does not respond to any probe")
 
 
@@ -41,16 +38,15 @@ def reduce(probes: Probes, settings: ReduceSettings) -> xr.DataTree:
     asked = 1 if settings.rank == "auto" else settings.rank
     ranks = range(1, min(max(settings.max_rank, asked), largest) + 1)
     sample = _sample(signed, settings)
-    judged = _judged(sample, ranks, settings)
+    judged = judge(sample.values, sample.chunk, ranks, settings.restarts, settings.seed)
     if not signed.values.any():
         choice = SILENT
     elif settings.rank == "auto":
-        stable = np.minimum(judged["restart_stability"].values, judged["split_stability"].values)
-        choice = choose(ranks, judged["held_out_error"].values, stable, settings.stability)
+        choice = judged.choose(settings.stability)
     else:
         choice = Choice(settings.rank, f"{settings.rank}: set in the config")
     factors = _scaled(restarts(signed.values, choice.rank, settings.restarts, settings.seed)[0], signed.weight)
-    root = judged.assign(_factors(factors, choice)).assign_coords(row_coordinates(probes))
+    root = _curves(sample, judged, settings.seed).assign(_factors(factors, choice)).assign_coords(row_coordinates(probes))
     root = root.assign_coords(channel=next(iter(probes.values()))["channel"].variable)
     root["weight"] = variable("row", signed.weight, "1/Hz", "weight of the row in the factorization")
     root["alternative_loading"] = _alternatives(sample.values, choice.rank, settings.seed)
@@ -71,25 +67,20 @@ def _sample(signed: Signed, settings: ReduceSettings) -> Signed:
     return Signed(signed.values[rows], signed.weight[rows], signed.chunk[rows])
 
 
-def _judged(sample: Signed, ranks: Sequence[int], settings: ReduceSettings) -> xr.Dataset:
+def _curves(sample: Signed, judged: Judged, seed: int) -> xr.Dataset:
     """The curves over the number of factors."""
-    matrix, seed = sample.values, settings.seed
-    runs = {rank: restarts(matrix, rank, settings.restarts, seed) for rank in ranks}
-    split = [split_stability(matrix, sample.chunk, rank, SPLIT_RESTARTS, seed) for rank in ranks]
-    times = [time_errors(matrix, sample.chunk, rank, seed) for rank in ranks]
+    times = [time_errors(sample.values, sample.chunk, rank, seed) for rank in judged.ranks]
     by_method = np.array([[found[method] for found in times] for method in METHODS])
     return xr.Dataset(
         {
-            "reconstruction_error": variable("rank", [runs[r][0].error for r in ranks], "1", "relative error of NMF"),
-            "held_out_error": variable(
-                ("rank", "draw"), held_out_errors(matrix, ranks, seed), "1", "relative error of NMF on entries held out"
-            ),
-            "restart_stability": variable("rank", [stability(runs[r]) for r in ranks], "1", "agreement of restarts"),
-            "split_stability": variable("rank", split, "1", "agreement of two halves of the time"),
+            "reconstruction_error": variable("rank", judged.error, "1", "relative error of NMF"),
+            "held_out_error": variable(("rank", "draw"), judged.held_out_error, "1", "relative error of NMF on hidden entries"),
+            "restart_stability": variable("rank", judged.restart_stability, "1", "agreement of restarts"),
+            "split_stability": variable("rank", judged.split_stability, "1", "agreement of two halves of the time"),
             "time_error": variable(("algorithm", "rank", "time_fold"), by_method, "1", "relative error on times held out"),
         },
         coords={
-            "rank": variable("rank", np.array(ranks, np.int64), "1", "number of factors"),
+            "rank": variable("rank", np.array(judged.ranks, np.int64), "1", "number of factors"),
             "draw": variable("draw", np.arange(1, DRAWS + 1), "1", "draw of hidden entries"),
             "time_fold": variable("time_fold", np.arange(1, by_method.shape[2] + 1), "1", "fold of the times"),
             "algorithm": variable("algorithm", list(METHODS), "1", "way to summarize the attributions"),

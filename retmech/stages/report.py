@@ -337,7 +337,7 @@ def _tests(name: str, run: Run) -> list[Section]:
     gain = float(found["disagreement"].mean() / found["noise_disagreement"].mean())
     text = (
         "The rival has as many channels as the circuit, one of them another, and is the next best on the probes. On this movie "
-        f"their rates differ by {float(found['disagreement'].mean()):.1f} Hz (root mean square, mean over cells), {gain:.0f} times "
+        f"their rates differ by {float(found['disagreement'].mean()):.1f} Hz (root mean square over time), {gain:.0f} times "
         "as much as on noise of the same contrast: shown to a retina, it tells which one is right."
     )
     caption = (

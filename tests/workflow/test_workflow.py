@@ -19,8 +19,10 @@ from tests.conftest import run
 
 ROOT = Path(__file__).parents[2]
 RUN = "results/tiny/bn_cnn/seed1"
+RUNS = ("bn_cnn/seed1", "bn_cnn/seed2")
 MODEL = f"{RUN}/model.nc"
-DOWNSTREAM_OF_REDUCE = {"reduce", "explain", "report"}
+EXPORTED = ("channels.csv", "factors.csv", "actions.csv", "circuit.py", "weights.pt", "discriminating.npy")
+DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "report"}
 
 
 def workspace(folder: Path) -> Path:
@@ -61,23 +63,28 @@ def change(folder: Path, section: str, **settings: object) -> None:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "results").rglob("*")) if p.is_file()}
+    files = (p for p in sorted((folder / "results").rglob("*")) if p.is_file() and p.name != ".snakemake_timestamp")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
     probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "recorded_movie")
     expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "truth.nc")}
     expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
-    for model in ("bn_cnn", "ln", "lnln", "glm"):
-        folder = f"results/tiny/{model}/seed1"
+    for run_ in (*RUNS, "ln/seed1", "lnln/seed1", "glm/seed1"):  # a baseline is trained once
+        folder = f"results/tiny/{run_}"
         expected |= {f"{folder}/model.nc", f"{folder}/performance.nc"} | {f"{folder}/responses/{p}.nc" for p in probes}
-    expected |= {f"{RUN}/reduction.nc", f"{RUN}/circuit.nc"} | {f"{RUN}/attributions/{p}.nc" for p in probes}
+    for run_ in RUNS:
+        folder = f"results/tiny/{run_}"
+        expected |= {f"{folder}/reduction.nc", f"{folder}/circuit.nc"} | {f"{folder}/attributions/{p}.nc" for p in probes}
+        expected |= {f"{folder}/circuit/{name}" for name in EXPORTED}
+    expected.add("results/tiny/bn_cnn/consensus.nc")
     assert set(results(finished)) == expected
 
 
 def test_the_report_has_a_figure_for_every_stage_and_asks_for_nothing(finished: Path) -> None:
     page = (finished / "results/tiny/report.html").read_text()
-    for title in ("Recording", "Training", "Prediction", "omitted_flash", "motion_reversal", "Factors", "Circuit"):
+    for title in ("Recording", "Training", "Prediction", "omitted_flash", "Factors", "Circuit", "Tests", "Consensus"):
         assert f">{title}" in page
     assert page.count('src="data:image/png;base64,') >= 17
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
@@ -88,7 +95,7 @@ def test_training_prints_a_line_per_epoch_and_keeps_a_csv(finished: Path) -> Non
     assert len(re.findall(r"^epoch \d+/12  loss ", log, re.MULTILINE)) == 12
     assert re.search(r"epoch 2/12 .* s left", log)
     tables = [p.read_text().splitlines() for p in (finished / "work/checkpoints").glob("*/metrics.csv")]
-    assert sorted(len(lines) for lines in tables) == [3, 3, 3, 13]
+    assert sorted(len(lines) for lines in tables) == [3, 3, 3, 13, 13]
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
@@ -125,6 +132,15 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     np.testing.assert_array_equal(*shared)
 
 
+def test_models_of_all_recordings_are_compared_on_request(copy: Path) -> None:
+    change(copy, "consensus", recordings=True)
+    assert planned(copy) == {"consensus", "consensus_of_recordings", "report"}
+    target = "results/.all/bn_cnn/consensus.nc"
+    run("retmech", "run", "--cores", "2", target, cwd=copy)
+    found = xr.open_dataset(copy / target)
+    assert found["run"].values.tolist() == ["tiny/seed1", "tiny/seed2"]
+
+
 def test_attribution_settings_rerun_attribute_and_what_follows(copy: Path) -> None:
     change(copy, "attribute", baseline="mean")
     assert planned(copy) == {"attribute", *DOWNSTREAM_OF_REDUCE}
@@ -150,7 +166,7 @@ def test_swapped_values_are_seen(copy: Path) -> None:
 
 def test_a_probe_touches_no_other_probe_and_no_training(copy: Path) -> None:
     change(copy, "synthesize", latency={"contrasts": [-1, -4]})
-    assert planned(copy) == {"synthesize", "respond", "attribute", "reduce", "explain", "report"}
+    assert planned(copy) == {"synthesize", "respond", "attribute", *DOWNSTREAM_OF_REDUCE}
 
 
 def test_a_wrong_config_stops_before_any_job(copy: Path) -> None:
