@@ -160,7 +160,7 @@ class ReduceSettings(Settings):
     weighting: Weighting = Field(
         "equal", description="equal: every cell's responses to every probe count the same; none: by their size in Hz"
     )
-    rows: int = Field(6000, ge=100, le=10**7, description="responses, drawn at random, that ranks and methods are judged by")
+    rows: int = Field(4000, ge=100, le=10**7, description="responses, drawn at random, that ranks and methods are judged by")
     units: list[Name] = Field(
         [], description="probes that are factorized unit by unit too; they have the same axes without symmetry"
     )

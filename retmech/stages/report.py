@@ -24,9 +24,11 @@ def report(study: Study, settings: ReportSettings) -> str:
     """Return the page of a study as HTML."""
     with style():
         sections = [_recording(study, settings), _training(study), *_prediction(study, settings)]
+        first: dict[str, str] = {}  # the run whose probes are drawn, that of the model's first seed
         for name, run in study.runs.items():
             if run.circuit is not None:
-                sections += [_probe(study, name, run, probe) for probe in study.probes]
+                if first.setdefault(name.partition("/")[0], name) == name:
+                    sections += [_probe(study, name, run, probe) for probe in study.probes]
                 sections += [_factors(name, run), _circuit(name, run), *_tests(name, run)]
         sections += [_consensus(model, found) for model, found in study.consensus.items()]
     return render(study, findings(study), sections)
