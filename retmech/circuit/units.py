@@ -48,7 +48,7 @@ def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Descrip
     opposite = max(0.0, float((-polarity * temporal).max()))
     size = max(float(np.abs(temporal[main])), np.finfo(float).tiny)
     power = float((singular**2).sum())
-    centre, surround = float(spatial.clip(min=0).sum()), float(-spatial.clip(max=0).sum())
+    centre, surround = float(spatial.clip(min=0).sum()), abs(float(spatial.clip(max=0).sum()))
     peak = max(float(spatial.max()), np.finfo(float).tiny)
     return Description(
         temporal=temporal / size,
