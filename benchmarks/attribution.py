@@ -105,7 +105,7 @@ def prepare() -> None:
         model = train({"simulated": recording}, TRAIN, "bn_cnn", 1, Path(folder))["simulated"]
     io.write(five_cells(model), schemas.MODEL, MODEL, Provenance())
     probe = synthesize(GEOMETRY, motion_reversal.Config(contrast=-3), "motion_reversal")
-    io.write(probe, schemas.PROBE, PROBE, Provenance())
+    io.write_pieces(probe, schemas.PROBE, PROBE, Provenance())
 
 
 def five_cells(model: xr.DataTree) -> xr.DataTree:

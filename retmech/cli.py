@@ -102,7 +102,7 @@ def _synthesize(args: argparse.Namespace) -> None:
     # A probe that is only drawn on the recording's geometry is the same for all recordings that have it.
     inputs = {"recording": args.recording} if takes_recording(settings.probe) else {}
     provenance = _provenance(args, "stages.synthesize", f"probes.{settings.probe}", **inputs)
-    io.write(probe, schemas.PROBE, args.output, provenance)
+    io.write_pieces(probe, schemas.PROBE, args.output, provenance)
 
 
 def _respond(args: argparse.Namespace) -> None:
@@ -110,7 +110,7 @@ def _respond(args: argparse.Namespace) -> None:
     from retmech.stages.respond import respond
 
     _use_threads(args)
-    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE)
+    model, probe = io.read(args.model, schemas.MODEL), io.read_dataset(args.probe, schemas.PROBE, lazy=True)
     modules = _architecture(model), f"probes.{probe.attrs['probe']}"
     provenance = _provenance(args, "stages.respond", *modules, model=args.model, probe=args.probe)
     io.write(respond(model, probe), schemas.RESPONSE, args.output, provenance)

@@ -171,9 +171,7 @@ class ConsensusSettings(Settings):
     """The comparison of models that differ in their seed, or in their recording."""
 
     recordings: bool = Field(False, description="compare the models of all recordings too, by what their cells have in common")
-    draws: int = Field(
-        1000, ge=100, le=10**6, description="draws of shuffled channels, and of the bootstrap of the number of types"
-    )
+    draws: int = Field(1000, ge=100, le=10**6, description="draws of shuffled channels, the null distribution")
     max_types: int = Field(10, ge=2, le=100, description="numbers of cell types tried")
     seed: Seed = Field(1, description="of the draws")
 

@@ -39,7 +39,7 @@ def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Stud
     return Study(
         name=folder.name,
         recording=io.read(folder / "recording.nc", schemas.RECORDING),
-        probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE) for p in probes},
+        probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE, lazy=True) for p in probes},
         runs=read,
         consensus={model: io.read_dataset(folder / model / "consensus.nc", schemas.CONSENSUS) for model in explained},
     )

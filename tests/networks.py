@@ -14,10 +14,11 @@ from retmech.models.architectures import bn_cnn, lnln, stacked
 from retmech.models.network import Network
 from retmech.models.store import weights_to_dataset
 from retmech.provenance import canonical_json
-from retmech.settings import AttributeSettings, ReduceSettings
+from retmech.settings import AttributeSettings, ReduceSettings, Settings, Target
 from retmech.stages.attribute import attribute
 from retmech.stages.explain import Inputs
 from retmech.stages.reduce import reduce
+from retmech.stages.synthesize import synthesize
 
 GEOMETRY = Geometry((12, 12), 100.0, 50.0)
 CONFIGS: dict[str, Any] = {
@@ -96,14 +97,15 @@ def probe_of(frames: Tensor, symmetry: str = "") -> xr.Dataset:
     )
 
 
-def explained(kind: str, seed: int = 0) -> Inputs:
+def explained(kind: str, seed: int = 0, target: Target = "rate") -> Inputs:
     """All that a circuit is made of, for a small network with random weights."""
+    settings = AttributeSettings(compare=[], target=target)
     network = random_network(kind, seed)
     model = model_tree(network, CONFIGS[kind])
     probes = {name: probe_of(movie(name, 30)) for name in ("flash", "bar", "natural")}
-    found = {name: attribute(model, probe, AttributeSettings(compare=[])).gather().to_dataset() for name, probe in probes.items()}
+    found = {name: attribute(model, probe, settings).gather().to_dataset() for name, probe in probes.items()}
     for attributions in found.values():
-        attributions.attrs["settings"] = AttributeSettings(compare=[]).model_dump_json()
+        attributions.attrs["settings"] = settings.model_dump_json()
     reduction = reduce(found, ReduceSettings(restarts=2, max_rank=3)).to_dataset()
     rng = np.random.default_rng(0)
     test = xr.Dataset(
@@ -116,3 +118,8 @@ def explained(kind: str, seed: int = 0) -> Inputs:
     root = model.to_dataset()[["frame_rate", "pixel_size"]]
     recording = xr.DataTree.from_dict({"/": root, "/noise/test": test})
     return Inputs(model, probes, found, reduction, recording)
+
+
+def drawn(geometry: Geometry, config: Settings, probe: str, recording: xr.DataTree | None = None) -> xr.Dataset:
+    """A whole probe in memory."""
+    return synthesize(geometry, config, probe, recording).gather().to_dataset()

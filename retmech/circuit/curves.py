@@ -11,6 +11,7 @@ from retmech.labels import variable
 from retmech.quality import pearson
 
 QUANTILES = (0.05, 0.5, 0.95)
+ROUNDING = 1e-10  # variance that is none, of the mean square response
 
 
 def curves(probes: Mapping[str, Moments], orders: Mapping[str, NDArray[np.int64]], channel: NDArray[np.str_]) -> xr.Dataset:
@@ -29,11 +30,11 @@ def curves(probes: Mapping[str, Moments], orders: Mapping[str, NDArray[np.int64]
 
 
 def chance(probes: Mapping[str, Moments], n_channels: int, draws: int, seed: int) -> xr.Dataset:
-    """Quantiles of the correlation with as many channels drawn at random; where it is undefined it counts as 0."""
+    """Quantiles of correlation and score with as many channels drawn at random."""
     rng = np.random.default_rng(seed)
     sets = np.stack([nested(rng.permutation(n_channels).tolist(), n_channels) for _ in range(draws)], axis=1)
     found = np.array([on_all_probes(probes, chosen) for chosen in sets])  # (kept, draw, probe, cell)
-    quantiles = np.quantile(np.nan_to_num(found), QUANTILES, axis=1).transpose(0, 2, 3, 1)
+    quantiles = np.quantile(found, QUANTILES, axis=1).transpose(0, 2, 3, 1)
     scores = np.quantile([score(drawn) for drawn in found], QUANTILES, axis=1)
     dims = ("quantile", "probe", "cell", "kept")
     return xr.Dataset(
@@ -58,6 +59,12 @@ def random_sets(n_channels: int, size: int, draws: int, seed: int) -> Chosen:
     return np.stack([nested(rng.permutation(n_channels).tolist(), n_channels)[size - 1] for _ in range(draws)])
 
 
-def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> FloatArray:
-    """Correlation of two sets of responses (..., cell) over all but cells, (cell,)."""
-    return pearson(*(x.reshape(-1, x.shape[-1]).T for x in (a, b)))
+def correlation(reduced: NDArray[np.floating], response: NDArray[np.floating]) -> FloatArray:
+    """Correlation of reduced and full responses (..., cell) over all but cells, (cell,), defined as in :func:`faithfulness`.
+
+    NaN where the full response is constant but for rounding; 0 where the reduced one alone is.
+    """
+    a, b = (x.reshape(-1, x.shape[-1]).T.astype(np.float64) for x in (reduced, response))
+    floor = ROUNDING * (b**2).mean(axis=1)
+    r = np.where(a.var(axis=1) > floor, np.nan_to_num(pearson(a, b)), 0.0)
+    return np.where(b.var(axis=1) > floor, r, np.nan)

@@ -11,6 +11,8 @@ from retmech.circuit.units import Description
 from retmech.labels import variable
 
 FloatArray = NDArray[np.float64]
+RISE = 0.05  # of the largest change of either sign, below which a rise is none
+SILENT = 1e-3  # Hz; a cell whose response changes by less does not respond
 WINDOW = 0.02  # s on each side of a peak over which shares are taken
 
 
@@ -35,7 +37,7 @@ class Peak:
 
 
 def peak(net: NDArray[np.floating], change: NDArray[np.floating], frame_rate: float) -> Peak:
-    """Find the largest rise of one cell's response, or its largest fall if it never rises.
+    """Find the largest rise of one cell's response, or its largest fall if it hardly ever rises.
 
     Parameters
     ----------
@@ -44,13 +46,14 @@ def peak(net: NDArray[np.floating], change: NDArray[np.floating], frame_rate: fl
     change : (condition, time)
         Of the response from the baseline, Hz.
     """
-    rising = change if change.max() > 0 else -change
+    largest = float(np.abs(change).max())
+    rising = change if change.max() >= RISE * largest else -change
     condition, time = np.unravel_index(rising.argmax(), change.shape)
     reach = round(WINDOW * frame_rate)
     around = slice(max(0, int(time) - reach), int(time) + reach + 1)
     total = float(change[condition, around].mean(dtype=np.float64))
     parts = net[condition, around].mean(axis=0, dtype=np.float64)
-    share = parts / total if total != 0 else np.full(len(parts), np.nan)
+    share = parts / total if largest > SILENT and total != 0 else np.full(len(parts), np.nan)
     return Peak(int(condition), int(time), total, share)
 
 
@@ -87,6 +90,27 @@ def actions(net: Mapping[str, xr.DataArray], probes: Mapping[str, xr.Dataset], f
     )
 
 
+def effects(probes: Mapping[str, xr.Dataset], gain_sign: NDArray[np.floating]) -> xr.Dataset:
+    """Mean effective weight of each channel on each cell in each probe: its sign says whether the channel excites or inhibits.
+
+    Parameters
+    ----------
+    gain_sign : (channel,)
+        Of what stands between the first layer and its rectifiers: where it is negative, a channel's filter is described turned
+        round, and so is its weight.
+    """
+    found = []
+    for attributions in probes.values():
+        weight = attributions["effective_weight"]
+        per_condition = [
+            w.values.astype(np.float64).mean(axis=0).reshape(*w.shape[1:3], -1).sum(axis=-1) for w in weight
+        ]  # one condition at a time: there may be a weight for every unit
+        before_gain = attributions.attrs["layer"].endswith("before batch norm")
+        found.append(np.mean(per_condition, axis=0) * (gain_sign if before_gain else 1))
+    text = "mean effective weight, summed over space; positive: excitatory"
+    return xr.Dataset({"effect": variable(("probe", "cell", "channel"), np.array(found), "Hz", text)})
+
+
 def channels(units: Sequence[Description], pixel_size: float) -> xr.Dataset:
     """Return the filters of all channels in a physiologist's terms."""
 
@@ -121,9 +145,11 @@ def factors(reduction: xr.Dataset, units: Sequence[Description], lag: FloatArray
     opposite = np.maximum(0, (-polarity[:, None] * temporal).max(axis=1))
     net = loading[:, 0].sum(axis=1) - loading[:, 1].sum(axis=1)
     activation = reduction["activation"].values.astype(np.float64)
-    cells = reduction["cell"].values
-    names = list(dict.fromkeys(cells.tolist()))
-    action = np.array([activation[cells == cell].mean(axis=0) * net for cell in names])
+    rows = {key: reduction[key].values for key in ("probe", "cell")}
+    probes, cells = (list(dict.fromkeys(rows[key].tolist())) for key in ("probe", "cell"))
+    action = np.array(
+        [[activation[(rows["probe"] == probe) & (rows["cell"] == cell)].mean(axis=0) * net for cell in cells] for probe in probes]
+    )
     return xr.Dataset(
         {
             "factor_filter": variable(("factor", "lag"), temporal.astype(np.float32), "1", "temporal filter of the factor"),
@@ -138,6 +164,6 @@ def factors(reduction: xr.Dataset, units: Sequence[Description], lag: FloatArray
             "factor_surround_ratio": variable(
                 "factor", share @ np.array([u.surround_ratio for u in units]), "1", "surround over centre"
             ),
-            "factor_action": variable(("cell", "factor"), action, "Hz", "mean net action; positive: excitatory"),
+            "factor_action": variable(("probe", "cell", "factor"), action, "Hz", "mean net action; positive: excitatory"),
         }
     )

@@ -1,7 +1,7 @@
 """The network once more, for what attributions alone do not say: fixed weights, ablations, held-out movies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from retmech.attribution import measures
 from retmech.attribution.drives import Drives, Span
 from retmech.attribution.path import Attributor, attributor
-from retmech.circuit.faithfulness import Chosen, nested
-from retmech.circuit.fixed import Fixed, Output, fit_output, mean_weights
+from retmech.circuit.faithfulness import Chosen
+from retmech.circuit.fixed import PIECE, Fixed, Output, fit_output, mean_weights
 from retmech.circuit.module import ReducedCircuit
 from retmech.labels import variable
 from retmech.models.store import load_network
@@ -21,7 +21,6 @@ from retmech.settings import AttributeSettings
 
 FloatArray = NDArray[np.float64]
 CLIP = 256  # responses that are computed together
-PIECE = 32  # that are attributed together
 SAMPLED = 100  # of each probe, over which effective weights are averaged and to which outputs are fitted
 
 STRICT = AttributeSettings(layer="rectified", path="layer", target="input", compare=[])
@@ -85,9 +84,9 @@ class Reruns:
         for run in self.probes.values():
             assert run.contribution is not None
             rate = run.rate.reshape(-1, run.rate.shape[-1]).astype(np.float64)
-            every = max(1, len(rate) // SAMPLED)
-            contributions.append(run.contribution[..., chosen].sum(axis=-1).reshape(rate.shape)[::every])
-            rates.append(rate[::every])
+            some = evenly(len(rate), SAMPLED)
+            contributions.append(run.contribution[..., chosen].sum(axis=-1).reshape(rate.shape)[some])
+            rates.append(rate[some])
         return fit_output(fixed.scale, np.concatenate(contributions), np.concatenate(rates), fixed.current)
 
     def fixed_rate(self, run: Run, output: Output, chosen: Chosen) -> FloatArray:
@@ -98,11 +97,14 @@ class Reruns:
     def movie(
         self, recording: xr.DataTree, name: str, model: xr.DataTree, seconds: float, candidates: Mapping[str, Chosen]
     ) -> Movie:
-        """Show the beginning of a class's test movie to the network and to reduced circuits."""
+        """Show the beginning of a class's test movie to the network and to reduced circuits.
+
+        The baseline is that of the attributions, or grey if that is a frame of each probe.
+        """
         probe = as_probe(recording, name, model, seconds)
         baseline = "grey" if self.paths.settings.baseline == "frame" else self.paths.settings.baseline
-        own = self.paths.settings.model_copy(update={"baseline": baseline, "target": "rate"})
-        paths = Attributor(self.paths.network, self.paths.rectifiers, own, self.paths.tolerance, self.paths.threads)
+        own = self.paths.settings.model_copy(update={"baseline": baseline, "target": "rate", "layer_2": False})
+        paths = replace(self.paths, settings=own)
         drives = Drives(paths.network, probe, name, self.mean_frame, own)
         net, start, response = attributed(paths, drives)
         rates = {"model": response} | {kind: net[..., kept].sum(axis=-1) + start for kind, kept in candidates.items()}
@@ -143,12 +145,16 @@ def rerun(
     model: xr.DataTree,
     probes: Mapping[str, xr.Dataset],
     attributions: Mapping[str, xr.Dataset],
-    order: NDArray[np.int64],
+    removed: Chosen,
     threads: int,
 ) -> Reruns:
-    """Run all probes through the network without the first 1, 2, ... channels of an order, and through the fixed weights.
+    """Run all probes through the network without some choices of channels, and through the fixed weights.
 
     The baseline and the target are those of the attributions.
+
+    Parameters
+    ----------
+    removed : (choice, channel)
     """
     network, kind = load_network(model), str(model.attrs["architecture"])
     shape = (model.sizes["y"], model.sizes["x"])
@@ -162,16 +168,21 @@ def rerun(
             grey = network.first_layer(torch.zeros(1, network.history, *shape))[0]
         strict = attributor(network, kind, shape, STRICT, threads)
         fixed = mean_weights(strict, {name: sampled(d, SAMPLED) for name, d in drives.items()}, grey)
-    removed = nested(order.tolist(), len(order))
-    return Reruns(paths, mean_frame, fixed, {name: _run(paths, d, fixed, removed) for name, d in drives.items()})
+    runs = {name: _run(paths, d, fixed, removed) for name, d in drives.items()}
+    largest = max(float(np.abs(a["response"]).max()) for a in attributions.values())
+    return Reruns(paths.within(own.tolerance * largest), mean_frame, fixed, runs)
 
 
 def sampled(drives: Drives, number: int) -> Tensor:
     """Return the drive (n, channel, y, x) of some responses to a probe, evenly spaced over its conditions and times."""
     n_conditions, n_times = drives.probe.sizes["condition"], drives.probe.sizes["time"]
-    total = n_conditions * n_times
-    chosen = np.unique(np.linspace(0, total - 1, min(number, total)).astype(int))
+    chosen = evenly(n_conditions * n_times, number)
     return torch.cat([drives.drive(Span(i // n_times, i % n_times, i % n_times + 1)) for i in chosen.tolist()])
+
+
+def evenly(total: int, number: int) -> NDArray[np.int64]:
+    """Indices of some of so many, evenly spaced."""
+    return np.unique(np.linspace(0, total - 1, min(number, total)).astype(np.int64))
 
 
 def _run(paths: Attributor, drives: Drives, fixed: Fixed | None, removed: Chosen) -> Run:
@@ -205,7 +216,7 @@ def attributed(paths: Attributor, drives: Drives) -> tuple[FloatArray, FloatArra
     """
     net, baseline, response = [], [], []
     for span in drives.spans(PIECE):
-        found = paths.by_drive(drives.drive(span), drives.baseline(span, drives.settings.baseline))
+        found, _ = paths.integrate(drives.drive(span), drives.baseline(span, drives.settings.baseline))
         net.append((found.difference[:, None] * found.weight).sum(dim=(-2, -1)).numpy())
         response.append(found.response.numpy())
         baseline.append(found.baseline_response.numpy())

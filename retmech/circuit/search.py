@@ -15,8 +15,9 @@ Score = Callable[[Chosen], FloatArray]  # (choice, channel) -> (choice,)
 
 def scorer(probes: Mapping[str, Moments], cell: int | None = None) -> Score:
     """Return the score of choices: the worst probe's correlation, of one cell or as the mean over all."""
-    cells = slice(None) if cell is None else slice(cell, cell + 1)
-    return lambda chosen: score(on_all_probes(probes, chosen)[..., cells])
+    if cell is not None:
+        probes = {name: Moments(m.mean[cell : cell + 1], m.covariance[cell : cell + 1]) for name, m in probes.items()}
+    return lambda chosen: score(on_all_probes(probes, chosen))
 
 
 def by_importance(importance: FloatArray) -> NDArray[np.int64]:

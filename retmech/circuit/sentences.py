@@ -39,8 +39,7 @@ def _listed(found: xr.Dataset, channels: list[int]) -> str:
 
 def _words(found: xr.Dataset, c: int) -> str:
     filter_ = in_words(*(found[name].values[c] for name in ("polarity", "time_to_peak", "biphasic_index")))
-    attributed = float(found["action"].values[c])
-    return f"{filter_}, {'excitatory' if attributed >= 0 else 'inhibitory'}"
+    return f"{filter_}, {'excitatory' if found['effect'].values[c] >= 0 else 'inhibitory'}"
 
 
 def of_factors(circuit: xr.Dataset) -> Iterator[str]:
@@ -49,13 +48,13 @@ def of_factors(circuit: xr.Dataset) -> Iterator[str]:
         polarity, time_to_peak, index = (
             circuit[f"factor_{key}"].values[k] for key in ("polarity", "time_to_peak", "biphasic_index")
         )
-        action = circuit["factor_action"].values[:, k]
-        strongest = int(np.abs(action).argmax())
+        action = circuit["factor_action"].values[:, :, k]
+        probe, cell = np.unravel_index(np.abs(action).argmax(), action.shape)
         yield (
             f"{name} is {in_words(polarity, time_to_peak, index)} (peak at {1e3 * time_to_peak:.0f} ms, "
             f"biphasic index {index:.2f}, centre {circuit['factor_extent'].values[k]:.0f} um, "
             f"surround {circuit['factor_surround_ratio'].values[k]:.2f} of it); it acts most on "
-            f"{circuit['cell'].values[strongest]} ({action[strongest]:+.2f} Hz on average)."
+            f"{circuit['cell'].values[cell]} in {circuit['probe'].values[probe]} ({action[probe, cell]:+.2f} Hz on average)."
         )
 
 
@@ -76,4 +75,6 @@ def of_circuit(circuit: xr.Dataset) -> list[str]:
         f"{100 * float(circuit['circuit_chance']):.1f} % of random sets of its size are as good (their lowest correlation over "
         f"probes is {float(random):.2f} in the median, the circuit's {float(circuit['circuit_score']):.2f})."
     )
-    return [first]
+    left = circuit["circuit_ablation_correlation"].mean("cell").values
+    ablated = ", ".join(f"{probe} {float(r):.2f}" for probe, r in zip(circuit["probe"].values, left, strict=True))
+    return [first, f"Without these channels the network's responses correlate with the whole network's by {ablated}."]

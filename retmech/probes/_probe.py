@@ -1,6 +1,6 @@
 """What probes are made of: movies that are uniform or bars, their sweeps, and measurements on responses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,13 +18,36 @@ class ProbeSettings(Settings):
     """Base of the settings of all probes."""
 
 
+Frames = NDArray[np.float32]  # (time, y, x)
+
+
+@dataclass(frozen=True)
+class Movies:
+    """Movies of equal length that are drawn one at a time: all of them together may be larger than memory.
+
+    Attributes
+    ----------
+    shape
+        Conditions, frames, height and width.
+    draw
+        Condition -> (time, y, x), contrast.
+    """
+
+    shape: tuple[int, int, int, int]
+    draw: Callable[[int], Frames]
+
+    def __getitem__(self, condition: int) -> Frames:
+        """Draw one of them."""
+        return self.draw(condition)
+
+
 @dataclass(frozen=True)
 class Stimulus:
     """A probe's movies.
 
     Attributes
     ----------
-    contrast : (condition, time, y, x)
+    movies
         In standard deviations of the training movie; 0 is grey.
     labels
         A short name for each condition.
@@ -32,18 +55,39 @@ class Stimulus:
         Variables along ``condition``, and others such as the time of an event: the readout needs them.
     """
 
-    contrast: NDArray[np.float32]
+    movies: Movies
     labels: list[str]
     sweeps: Mapping[str, xr.Variable] = field(default_factory=dict)
 
 
-def full_field(contrast: NDArray[np.floating], geometry: Geometry) -> NDArray[np.float32]:
-    """Spread a time course (condition, time) uniformly over the field."""
+def full_field(contrast: NDArray[np.floating], geometry: Geometry) -> Movies:
+    """Spread time courses (condition, time) uniformly over the field."""
     shape = (*contrast.shape, *geometry.shape)
-    return np.broadcast_to(contrast.astype(np.float32)[..., None, None], shape).copy()
+
+    def draw(condition: int) -> Frames:
+        return np.broadcast_to(contrast[condition].astype(np.float32)[:, None, None], shape[1:]).copy()
+
+    return Movies((shape[0], shape[1], *geometry.shape), draw)
 
 
-def bars(position: NDArray[np.floating], width: float, contrast: float, geometry: Geometry) -> NDArray[np.float32]:
+def uniform_in_y(lines: Callable[[int], NDArray[np.floating]], size: tuple[int, int], geometry: Geometry) -> Movies:
+    """Spread profiles along x over all rows.
+
+    Parameters
+    ----------
+    lines
+        Condition -> (time, x), contrast.
+    size
+        Conditions and frames.
+    """
+
+    def draw(condition: int) -> Frames:
+        return np.repeat(lines(condition).astype(np.float32)[:, None], geometry.shape[0], axis=1)
+
+    return Movies((*size, *geometry.shape), draw)
+
+
+def bars(position: NDArray[np.floating], width: float, contrast: float, geometry: Geometry) -> Movies:
     """Draw vertical bars on grey.
 
     Parameters
@@ -54,18 +98,60 @@ def bars(position: NDArray[np.floating], width: float, contrast: float, geometry
         um.
     contrast
         Of a pixel that the bar covers wholly; one that it covers in part has that part of it (anti-aliasing).
+    """
+    edges = pixel_edges(geometry)
+
+    def line(condition: int) -> NDArray[np.floating]:
+        centre = position[condition][:, None]
+        start, stop = centre - width / 2, centre + width / 2
+        overlap = np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1])
+        return np.asarray(contrast * np.nan_to_num(np.clip(overlap / geometry.pixel_size, 0, 1)))
+
+    return uniform_in_y(line, (position.shape[0], position.shape[1]), geometry)
+
+
+def pixel_edges(geometry: Geometry, axis: int = 1) -> NDArray[np.float64]:
+    """Positions of the edges between pixels along an axis, um from the middle of the field."""
+    n = geometry.shape[axis]
+    return np.asarray((np.arange(n + 1) - n / 2) * geometry.pixel_size, np.float64)
+
+
+def square_wave(phase: NDArray[np.floating], bar: float, geometry: Geometry) -> NDArray[np.float64]:
+    """Profile of a grating of bars that are 1 and -1 in turn, averaged over each pixel (anti-aliasing).
+
+    Parameters
+    ----------
+    phase : (...,)
+        Shift to the right, in periods; the edge between a dark and a light bar is in the middle of the field at 0.
+    bar
+        Width of one bar, half a period, um.
 
     Returns
     -------
-    movie : (condition, time, y, x)
+    profile : (..., x)
     """
-    n = geometry.shape[1]
-    left_edge = (np.arange(n) - n / 2) * geometry.pixel_size
-    start, stop = (position[..., None] + side * width / 2 for side in (-1, 1))
-    overlap = np.minimum(stop, left_edge + geometry.pixel_size) - np.maximum(start, left_edge)
-    covered = np.nan_to_num(np.clip(overlap / geometry.pixel_size, 0, 1))
-    line = (contrast * covered).astype(np.float32)
-    return np.repeat(line[..., None, :], geometry.shape[0], axis=-2)
+    place = pixel_edges(geometry) / (2 * bar) - np.asarray(phase)[..., None]
+    integral = np.abs(place - np.round(place))  # of half the wave over a period
+    profile: NDArray[np.float64] = np.diff(integral, axis=-1) * (2 * bar) / geometry.pixel_size
+    return profile
+
+
+def sine_wave(phase: NDArray[np.floating], bar: float, geometry: Geometry) -> NDArray[np.float64]:
+    """Profile of a sinusoidal grating with half periods of ``bar``, averaged over each pixel; else as :func:`square_wave`."""
+    place = pixel_edges(geometry) / (2 * bar) - np.asarray(phase)[..., None]
+    integral = -np.cos(2 * np.pi * place) / (2 * np.pi)
+    profile: NDArray[np.float64] = np.diff(integral, axis=-1) * (2 * bar) / geometry.pixel_size
+    return profile
+
+
+def disc(radius: float, geometry: Geometry) -> NDArray[np.float64]:
+    """Share of each pixel (y, x) that a disc in the middle of the field covers, from a grid of 8 x 8 points in each."""
+    fine = 8
+    axes = [(np.arange(n * fine) + 0.5) / fine * geometry.pixel_size - n * geometry.pixel_size / 2 for n in geometry.shape]
+    inside = np.hypot(axes[0][:, None], axes[1]) <= radius
+    n_y, n_x = geometry.shape
+    share: NDArray[np.float64] = inside.reshape(n_y, fine, n_x, fine).mean(axis=(1, 3))
+    return share
 
 
 def peak(
@@ -128,3 +214,45 @@ def slope(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float6
 def responsive(height: NDArray[np.floating], baseline: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Whether a peak stands out: at least 1 Hz and a tenth above the rate on grey."""
     return height > baseline + np.maximum(1.0, 0.1 * baseline)
+
+
+def slope_error(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard error of :func:`slope`, from the residuals of the line; NaN for fewer than 3 values."""
+    error = np.full(y.shape[1], np.nan)
+    for k in range(y.shape[1]):
+        known = np.isfinite(y[:, k]) & np.isfinite(x)
+        if known.sum() > 2 and np.ptp(x[known]) > 0:
+            residual = y[known, k] - np.polyval(np.polyfit(x[known], y[known, k], 1), x[known])
+            spread = ((x[known] - x[known].mean()) ** 2).sum()
+            error[k] = np.sqrt((residual**2).sum() / (known.sum() - 2) / spread)
+    return error
+
+
+def amplitude(rate: NDArray[np.floating], cycles: float) -> NDArray[np.float64]:
+    """Amplitude (cell,) in Hz of the sine wave that fits so many times into a response (time, cell)."""
+    phase = 2 * np.pi * cycles * np.arange(len(rate)) / len(rate)
+    component = (np.exp(-1j * phase)[:, None] * (rate - rate.mean(axis=0))).mean(axis=0)
+    return np.asarray(2 * np.abs(component), np.float64)
+
+
+def reverse_correlation(stimulus: NDArray[np.floating], rate: NDArray[np.floating], history: int) -> NDArray[np.float64]:
+    """Linear filter of a response to white noise (Chichilnisky 2001): covariance with the stimulus over its variance.
+
+    Parameters
+    ----------
+    stimulus : (time,)
+        Zero mean.
+    rate : (n, cell)
+        Responses to the last n frames.
+    history
+        Frames.
+
+    Returns
+    -------
+    filter : (lag, cell)
+        Hz per unit of contrast, newest frame first.
+    """
+    n = len(rate)
+    centred = rate - rate.mean(axis=0, dtype=np.float64)
+    windows = np.stack([stimulus[len(stimulus) - n - lag : len(stimulus) - lag] for lag in range(history)])
+    return np.asarray(windows @ centred / (n * max(float(np.mean(stimulus**2)), 1e-12)))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from retmech.errors import RetmechError
 from retmech.labels import variable
-from retmech.probes._probe import ProbeSettings, Stimulus
+from retmech.probes._probe import Movies, ProbeSettings, Stimulus
 from retmech.quality import pearson
 from retmech.settings import Name
 
@@ -54,7 +54,7 @@ def excerpt(config: Config, recording: xr.DataTree) -> Stimulus:
     mean, std = float(movie.dataset["stimulus_mean"]), float(movie.dataset["stimulus_std"])
     contrast = ((part["stimulus"].values.astype(np.float32) - mean) / std).astype(np.float32)
     return Stimulus(
-        contrast[None],
+        Movies((1, *contrast.shape), lambda _: contrast),
         [f"{config.stimulus}, {config.start:g} s"],
         {
             "cell": recording.dataset["cell"].variable,

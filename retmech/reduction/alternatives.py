@@ -108,8 +108,8 @@ METHODS = {
 
 
 def time_errors(matrix: Matrix, chunk: NDArray[np.int64], rank: int, seed: int) -> dict[str, Matrix]:
-    """Relative error of each method on runs of time that were held out, (fold,)."""
-    errors = {name: np.zeros(FOLDS) for name in METHODS}
+    """Relative error of each method on runs of time that were held out, (fold,); NaN where nothing is left to fit or to judge."""
+    errors = {name: np.full(FOLDS, np.nan) for name in METHODS}
     for fold in range(FOLDS):
         seen, unseen = matrix[chunk % FOLDS != fold], matrix[chunk % FOLDS == fold]
         for name, method in METHODS.items():

@@ -128,11 +128,15 @@ def choose(ranks: Sequence[int], errors: Matrix, stability: Matrix, threshold: f
     errors : (rank, draw)
     stability : (rank,)
     threshold
-        Stability below which a rank is not considered; the first is considered always.
+        Stability below which a rank is not considered; if all are, the first is taken.
     """
-    stable = [i for i in range(len(ranks)) if i == 0 or stability[i] >= threshold]
+    stable = [i for i in range(len(ranks)) if stability[i] >= threshold] or [0]
     lowest = min(errors[i].mean() for i in stable)
     best = next(i for i in stable if errors[i].mean() <= lowest + EQUAL)
+    if stability[best] < threshold:
+        return Choice(
+            int(ranks[best]), f"{ranks[best]}: no number of factors comes back (agreement {stability[best]:.2f} at most)"
+        )
     unstable = [str(rank) for i, rank in enumerate(ranks) if i not in stable]
     reason = (
         f"{ranks[best]} of {ranks[0]} to {ranks[-1]}: lowest error on held-out entries ({errors[best].mean():.3f}) of the "

@@ -38,23 +38,27 @@ def space_of(probes: Probes, names: Sequence[str]) -> tuple[str, ...]:
     return next(iter(axes.values()))
 
 
-def unit_matrix(probes: Probes) -> Rows:
-    """Stack [A+ | A-] of single units, (row, 2 * unit) in Hz, in a file without a name: memory is only borrowed for it.
+def unit_matrix(probes: Probes, weight: NDArray[np.float64]) -> Rows:
+    """Stack [A+ | A-] of single units, (row, 2 * unit), in a file without a name: memory is only borrowed for it.
 
-    Rows are ordered as those of :func:`retmech.reduction.matrix.signed_matrix`.
+    Parameters
+    ----------
+    weight : (row,)
+        1/Hz, multiplied to the rows, which are ordered as those of :func:`retmech.reduction.matrix.signed_matrix`.
     """
     arrays = [attributions["attribution"] for attributions in probes.values()]
-    n_rows = [a.sizes["condition"] * a.sizes["time"] * a.sizes["cell"] for a in arrays]
     n_units = int(np.prod(arrays[0].shape[3:]))
     with tempfile.TemporaryFile() as file:  # the mapping keeps the file until it is forgotten itself
-        matrix = np.memmap(file, np.float32, "w+", shape=(sum(n_rows), 2 * n_units))
+        matrix = np.memmap(file, np.float32, "w+", shape=(len(weight), 2 * n_units))
     start = 0
     for array in arrays:
         for rows in _pieces(array):
             units = rows.reshape(-1, n_units)
-            np.maximum(units, 0, out=matrix[start : start + len(units), :n_units])
-            np.maximum(-units, 0, out=matrix[start : start + len(units), n_units:])
-            start += len(units)
+            stop = start + len(units)
+            units = units * weight[start:stop, None].astype(np.float32)
+            np.maximum(units, 0, out=matrix[start:stop, :n_units])
+            np.maximum(-units, 0, out=matrix[start:stop, n_units:])
+            start = stop
     return matrix
 
 
@@ -79,8 +83,12 @@ def large_factors(matrix: Rows, rank: int, seed: int) -> Factors:
     """
     rank = min(rank, *matrix.shape)
     batches = [slice(i, i + BATCH) for i in range(0, len(matrix), BATCH)]
-    power = sum(float(np.vdot(rows, rows)) for rows in (matrix[b] for b in batches))
-    loading = _first_loading(matrix, rank, np.random.default_rng(seed))
+    squares = np.concatenate([np.einsum("ij,ij->i", matrix[b], matrix[b], dtype=np.float64) for b in batches])
+    power, active = float(squares.sum()), np.flatnonzero(squares)
+    if not len(active):
+        return Factors(np.zeros((len(matrix), rank)), np.zeros((rank, matrix.shape[1])), 0.0)
+    rng = np.random.default_rng(seed)
+    loading = np.stack([_mean_of_some(matrix, active, rng) for _ in range(rank)])
     activation = np.zeros((len(matrix), rank), np.float32)
     last = np.inf
     for _ in range(PASSES):
@@ -91,20 +99,20 @@ def large_factors(matrix: Rows, rank: int, seed: int) -> Factors:
             _descend(activation[batch].T, (rows @ loading.T).T, overlap)
             product += activation[batch].T @ rows
             gram += activation[batch].T @ activation[batch]
+        fitted = loading.copy()
         error = power - 2 * float(np.vdot(product, loading)) + float(np.vdot(gram, overlap))
         if error > (1 - SETTLED) * last:
             break
         last = error
         _descend(loading, product.astype(np.float32), gram.astype(np.float32))
-    return canonical(
-        activation.astype(np.float64), loading.astype(np.float64), np.sqrt(max(error, 0.0) / power) if power else 0.0
-    )
+        for k in np.flatnonzero(~loading.any(axis=1)):  # a factor that has lost all it had begins anew
+            loading[k] = _mean_of_some(matrix, active, rng)
+    return canonical(activation.astype(np.float64), fitted.astype(np.float64), float(np.sqrt(max(error, 0.0) / power)))
 
 
-def _first_loading(matrix: Rows, rank: int, rng: np.random.Generator) -> Rows:
-    """Means of a few random rows each: they lie where the rows do."""
-    chosen = rng.integers(len(matrix), size=(rank, MIXED))
-    return np.stack([matrix[np.sort(rows)].mean(axis=0) for rows in chosen])
+def _mean_of_some(matrix: Rows, active: NDArray[np.int64], rng: np.random.Generator) -> Rows:
+    """Mean of a few random rows in which anything happens: factors that begin with it lie where the rows do."""
+    return np.asarray(matrix[np.sort(rng.choice(active, MIXED))].mean(axis=0))
 
 
 def _descend(factor: Rows, product: Rows, gram: Rows) -> None:

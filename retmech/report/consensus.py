@@ -17,6 +17,8 @@ def reproduction(consensus: xr.Dataset) -> Figure:
     for i, item in enumerate(("channel", "factor")):
         for a in range(len(runs)):
             for b in range(a + 1, len(runs)):
+                if not np.isfinite(consensus[f"{item}_p_value"][a, b]):
+                    continue  # one of them has nothing to be matched
                 low, middle, high = consensus[f"{item}_null"].values[:, a, b]
                 pairs.plot([place, place], [low, high], color=GREY, lw=7, alpha=0.4, solid_capstyle="butt")
                 pairs.plot(place, middle, "_", color=GREY, ms=9)

@@ -82,7 +82,7 @@ def _with_unit(text: str, values: xr.DataArray) -> str:
 
 def _draw_stimulus(axes: Axes, probe: xr.Dataset, condition: int) -> None:
     """A full-field stimulus as its time course, any other as position against time through the middle of the field."""
-    time, movie = probe["time"].values, probe["stimulus"].values[condition]
+    time, movie = probe["time"].values, probe["stimulus"][condition].values
     if probe.attrs["symmetry"] == "y x":
         axes.step(time, movie[:, 0, 0], where="post", color="black")
         axes.set_ylabel("contrast (sd)")

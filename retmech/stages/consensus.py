@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from retmech.circuit.curves import QUANTILES
 from retmech.circuit.units import describe_channels
 from retmech.errors import RetmechError
 from retmech.labels import variable
@@ -16,8 +17,6 @@ from retmech.reduction.consensus import Match, Profiles, match, pooled, profiles
 from retmech.reduction.matrix import Probes, channel_attribution
 from retmech.reduction.types import Types, group
 from retmech.settings import ConsensusSettings
-
-QUANTILES = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,10 @@ def consensus(findings: Mapping[str, Finding], settings: ConsensusSettings) -> x
             "lag": lag,
         },
     ).assign(_types(types, described, (len(names), len(channel))))
-    found["factor_reproduction"] = variable(
-        ("run", "factor"), _mean_over_others(found["factor_similarity"].values), "1", "mean similarity to the partners"
-    )
+    reproduction = _mean_over_others(found["factor_similarity"].values)
+    for own, finding in zip(reproduction, described, strict=True):
+        own[len(finding.factors.filters) :] = np.nan  # factors that the run does not have
+    found["factor_reproduction"] = variable(("run", "factor"), reproduction, "1", "mean similarity to the partners")
     found.attrs["compared"] = "mean over the cells of each recording" if over_cells else "cell by cell"
     return found
 

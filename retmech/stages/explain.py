@@ -63,8 +63,9 @@ def explain(inputs: Inputs, settings: ExplainSettings, threads: int = 1) -> xr.D
         for name, a in inputs.attributions.items()
     }
     orders = _orders(inputs.reduction, described, found)
-    reruns = rerun(inputs.model, inputs.probes, inputs.attributions, orders["greedy"], threads)
     chosen = _chosen(found, orders, channel.size, settings)
+    removed = np.vstack([nested(orders["greedy"].tolist(), channel.size), chosen])
+    reruns = rerun(inputs.model, inputs.probes, inputs.attributions, removed, threads)
     rival = rival_of(scorer(found), chosen)
     candidates = {"circuit": chosen} | ({} if rival is None else {"rival": rival})
     root = xr.merge(
@@ -77,7 +78,7 @@ def explain(inputs: Inputs, settings: ExplainSettings, threads: int = 1) -> xr.D
     )
     root = root.assign(_controls(inputs, reruns, orders["greedy"]))
     tree = {f"/probes/{name}": _responses(inputs, net[name], reruns, name, candidates) for name in inputs.probes}
-    root["circuit_correlation"] = _agreement(inputs, tree)
+    root["circuit_correlation"] = _agreement(inputs, tree, reruns)
     for name in inputs.recording.children:
         tree[f"/movies/{name}"] = _movie(inputs, reruns, name, candidates, settings)
     circuits = {name: reruns.circuit(inputs.model, kept) for name, kept in candidates.items()} if reruns.fixed else {}
@@ -99,6 +100,7 @@ def _described(inputs: Inputs, net: Mapping[str, xr.DataArray]) -> xr.Dataset:
             description.channels(units, pixel_size),
             description.factors(inputs.reduction, units, lag, pixel_size),
             description.actions(net, inputs.attributions, frame_rate),
+            description.effects(inputs.attributions, load_network(inputs.model).channel_gain().sign().numpy()),
         ]
     )
     importance = found["strength"].mean(["probe", "cell"]).values
@@ -183,10 +185,12 @@ def _controls(inputs: Inputs, reruns: Reruns, order: NDArray[np.int64]) -> dict[
     """The fixed circuit of the first 1, 2, ... channels of an order, and the network without them."""
     kept = nested(order.tolist(), len(order))
     outputs = [reruns.output(chosen) if reruns.fixed else None for chosen in kept]
-    ablated, fixed = [], []
+    ablated, of_circuit, fixed = [], [], []
     for name, attributions in inputs.attributions.items():
         run, response = reruns.probes[name], attributions["response"].values
-        ablated.append([correlation(without, response) for without in run.ablated])
+        *without, whole = (correlation(held, response) for held in run.ablated)
+        ablated.append(without)
+        of_circuit.append(whole)
         nothing = np.full(response.shape[2], np.nan)
         fixed.append(
             [
@@ -196,6 +200,9 @@ def _controls(inputs: Inputs, reruns: Reruns, order: NDArray[np.int64]) -> dict[
         )
     dims = ("probe", "cell", "kept")
     return {
+        "circuit_ablation_correlation": variable(
+            ("probe", "cell"), np.array(of_circuit), "1", "correlation of the response without the circuit's channels"
+        ),
         "ablation_correlation": variable(
             dims, np.array(ablated).swapaxes(1, 2), "1", "correlation of the response without these channels, in greedy order"
         ),
@@ -225,14 +232,16 @@ def _candidates(names: list[str]) -> xr.Variable:
     return variable("candidate", names, "1", "reduced circuit, with stimulus-dependent or with fixed weights")
 
 
-def _agreement(inputs: Inputs, tree: Mapping[str, xr.Dataset]) -> xr.DataArray:
-    """Correlation of every reduced response with the model's."""
+def _agreement(inputs: Inputs, tree: Mapping[str, xr.Dataset], reruns: Reruns) -> xr.DataArray:
+    """Correlation of every reduced response with the model's: with what is attributed, or of fixed circuits with the rate."""
     found = [
         [
-            correlation(rate, inputs.attributions[name]["response"].values)
-            for rate in tree[f"/probes/{name}"]["reduced_rate"].values
+            correlation(rate, reruns.probes[name].rate if candidate.endswith("_fixed") else attributions["response"].values)
+            for candidate, rate in zip(
+                tree[f"/probes/{name}"]["candidate"].values, tree[f"/probes/{name}"]["reduced_rate"].values, strict=True
+            )
         ]
-        for name in inputs.attributions
+        for name, attributions in inputs.attributions.items()
     ]
     names = next(iter(tree.values()))["candidate"].values.tolist()
     return xr.DataArray(

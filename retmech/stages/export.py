@@ -43,7 +43,7 @@ def tables(circuit: xr.Dataset) -> dict[str, pd.DataFrame]:
     """Return what a person reads of a circuit as tables, with the units in the names of their columns."""
     per_channel = [name for name, values in circuit.data_vars.items() if values.dims == ("channel",)]
     per_factor = [name for name, values in circuit.data_vars.items() if values.dims == ("factor",)]
-    actions = ["action", "strength", "peak_share"]
+    actions = ["action", "effect", "strength", "peak_share"]
     return {
         "channels": _table(circuit[per_channel]),
         "factors": _table(circuit[per_factor]),

@@ -12,6 +12,7 @@ from retmech.reduction.rank import DRAWS, Choice, Judged, judge
 from retmech.reduction.units import large_factors, space_of, unit_matrix
 from retmech.settings import ReduceSettings
 
+UNIT_RESTARTS = 2
 SILENT = Choice(1, "1: all attributions are zero, since the model does not respond to any probe")
 
 
@@ -53,7 +54,7 @@ def reduce(probes: Probes, settings: ReduceSettings) -> xr.DataTree:
     root.attrs |= {"rank_choice": choice.reason, "weighting": settings.weighting, "split": settings.split}
     tree = {"/": root}
     if settings.units:
-        tree["/units"] = _units(probes, settings, choice.rank, space)
+        tree["/units"] = _units(probes, signed.weight, settings, choice.rank, space)
     return xr.DataTree.from_dict(tree)
 
 
@@ -113,10 +114,13 @@ def _alternatives(matrix: Matrix, rank: int, seed: int) -> xr.Variable:
     return variable(dims, found.astype(np.float32), "1", "components by each method")
 
 
-def _units(probes: Probes, settings: ReduceSettings, rank: int, space: tuple[str, ...]) -> xr.Dataset:
-    """Factors of single units, as many as there are of channels."""
-    chosen = {name: probes[name] for name in settings.units}
-    factors = large_factors(unit_matrix(chosen), rank, settings.seed)
+def _units(probes: Probes, weight: Matrix, settings: ReduceSettings, rank: int, space: tuple[str, ...]) -> xr.Dataset:
+    """Factors of single units, as many as there are of channels, the best of a few initializations."""
+    chosen = {name: attributions for name, attributions in probes.items() if name in settings.units}
+    own = weight[np.isin(row_coordinates(probes)["probe"].values, list(chosen))]
+    matrix = unit_matrix(chosen, own)
+    tries = (large_factors(matrix, rank, settings.seed + i) for i in range(UNIT_RESTARTS))
+    factors = _scaled(min(tries, key=lambda found: found.error), own)
     first = next(iter(chosen.values()))["attribution"]
     n_factors = factors.loading.shape[0]
     loading = factors.loading.reshape(n_factors, len(SIGNS), *first.shape[3:]).astype(np.float32)

@@ -71,6 +71,9 @@ def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:
     lines = []
     for a, b in combinations(range(found.sizes["run"]), 2):
         for item in ("channel", "factor"):
+            if not np.isfinite(found[f"{item}_p_value"][a, b]):
+                lines.append(f"{model}: {found['run'].values[a]} or {found['run'].values[b]} has no {item} that does anything.")
+                continue
             mean = float(found[f"{item}_similarity"][a, b].mean())
             low, middle, high = found[f"{item}_null"].values[:, a, b]
             lines.append(
@@ -78,6 +81,8 @@ def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:
                 f"{mean:.2f}; shuffled ones with {middle:.2f} ({low:.2f}-{high:.2f}), "
                 f"p = {float(found[f'{item}_p_value'][a, b]):.3f}."
             )
+    if not found["cell_type"].values.any():
+        return [*lines, f"{model}: no channel does anything: there are no cell types."]
     best = int(found["silhouette"].values.argmax())
     sure = 100 * float(found["count_probability"][best])
     lines.append(
@@ -303,7 +308,8 @@ def _circuit(name: str, run: Run) -> Section:
     ]
     for probe, response in run.responses.items():
         reduced = run.circuit.children["probes"].children[probe].dataset["reduced_rate"]
-        figure = circuit_figures.reduced_responses(reduced, response["rate"], probe, probe_figures.example_condition(response))
+        attributed = run.attributions[probe].dataset["response"]
+        figure = circuit_figures.reduced_responses(reduced, attributed, probe, probe_figures.example_condition(response))
         pictures.append(Picture(embed(figure), " ".join(sentences.of_probe(circuit, probe))))
     header = ["channel", "filter", "time to peak (ms)", "biphasic index", "centre (um)", "surround / centre", "importance (Hz)"]
     rows = [

@@ -10,9 +10,16 @@ from retmech.models.store import load_network
 
 
 def respond(model: xr.DataTree, probe: xr.Dataset) -> xr.Dataset:
-    """Return the model's rate for every condition, time and cell, with the probe's readouts and what was found in retinas."""
+    """Return the model's rate for every condition, time and cell, with the probe's readouts and what was found in retinas.
+
+    Parameters
+    ----------
+    probe
+        May be read from its file as it is needed.
+    """
     network = load_network(model)
-    rates = [predict(network, after_grey(movie, network.history)) for movie in probe["stimulus"].values]
+    movies = (probe["stimulus"][i].values for i in range(probe.sizes["condition"]))
+    rates = [predict(network, after_grey(movie, network.history)) for movie in movies]
     module = registry.load("probe", probe.attrs["probe"])
     sweeps = {name: v for name, v in probe.variables.items() if name not in {"stimulus", "y", "x"}}
     response = xr.Dataset(

@@ -29,8 +29,7 @@ from retmech.pieces import Pieces
 from retmech.settings import AttributeSettings, PixelSettings
 from retmech.stages import attribute as stage
 from retmech.stages.attribute import attribute
-from retmech.stages.synthesize import synthesize
-from tests.networks import CONFIGS, GEOMETRY, model_tree, movie, probe_of, random_network
+from tests.networks import CONFIGS, GEOMETRY, drawn, model_tree, movie, probe_of, random_network
 
 STIMULI = ("flash", "bar", "natural", "noise")
 QUICK = AttributeSettings(compare=[])
@@ -379,7 +378,7 @@ def test_rescale_is_complete_and_all_measures_agree_where_nothing_bends() -> Non
 @pytest.mark.parametrize("probe", ["omitted_flash", "latency", "motion_reversal", "motion_anticipation"])
 def test_every_probe_is_complete_and_sums_as_its_symmetry_says(probe: str) -> None:
     network, config = random_network("channel", seed=2), CONFIGS["channel"]
-    movies = synthesize(GEOMETRY, registry.load("probe", probe).Config(), probe).isel(condition=slice(0, 3), time=slice(0, 60))
+    movies = drawn(GEOMETRY, registry.load("probe", probe).Config(), probe).isel(condition=slice(0, 3), time=slice(0, 60))
     found = attribute(model_tree(network, config), movies, QUICK).gather().to_dataset()
     largest = float(found["response"].max())
     assert float(abs(found["completeness_error"]).max()) < 1e-12 * largest

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from retmech.attribution import measures
 from retmech.attribution.path import attributor
 from retmech.circuit import sentences
-from retmech.circuit.description import peak
+from retmech.circuit.curves import correlation
+from retmech.circuit.description import effects, peak
 from retmech.circuit.discriminate import discriminate
 from retmech.circuit.faithfulness import faithfulness, moments, nested, on_all_probes, score
 from retmech.circuit.module import ReducedCircuit
@@ -146,11 +147,63 @@ def test_a_peak_is_made_of_its_channels() -> None:
     assert np.isnan(peak(0 * net, 0 * net.sum(axis=-1), 100.0).share).all()
 
 
+def test_a_trace_of_a_rise_is_no_largest_response() -> None:
+    net = np.full((1, 50, 2), -5.0)
+    net[0, 10] = [1e-6, 0]
+    assert peak(net, net.sum(axis=-1), 100.0).change < -1
+    silent = peak(1e-9 * net, 1e-9 * net.sum(axis=-1), 100.0)
+    assert np.isnan(silent.share).all()
+
+
+def test_rounding_is_not_correlated() -> None:
+    rng = np.random.default_rng(0)
+    response, noise = rng.normal(size=(2, 50, 2)), 7 + 1e-9 * rng.normal(size=(2, 50, 2))
+    assert correlation(response, response) == pytest.approx(1)
+    assert (correlation(noise, response) == 0).all()
+    assert np.isnan(correlation(response, noise)).all()
+
+
+@pytest.mark.parametrize("layer", ["first convolution, before batch norm", "first layer, after rectification"])
+def test_a_channel_that_is_held_down_is_still_excitatory(layer: str) -> None:
+    weight, drive = np.ones((1, 20, 1, 2)) * [3.0, -2.0], np.full((1, 20, 1, 2), -1.0)
+    found = xr.Dataset({"effective_weight": (("condition", "time", "cell", "channel"), weight)}, attrs={"layer": layer})
+    effect = effects({"p": found}, np.array([1.0, -1.0]))["effect"].values[0, 0]
+    np.testing.assert_allclose(effect, [3, 2] if layer.startswith("first convolution") else [3, -2])
+    assert (weight * drive).mean(axis=(0, 1))[0, 0] < 0  # what it does is inhibition, what it is not
+
+
+def test_a_circuit_of_another_target_is_held_against_it() -> None:
+    inputs = explained("channel", target="input")
+    found = explain(inputs, SETTINGS)
+    rate = inputs.attributions["bar"]["response"]
+    own = found["circuit_correlation"].sel(probe="bar")
+    reduced = found["probes/bar"]["reduced_rate"]
+    np.testing.assert_allclose(
+        own.sel(candidate="circuit"), correlation(reduced.sel(candidate="circuit").values, rate.values), rtol=1e-4
+    )
+    scale = random_network("channel").rate_scale.numpy()
+    rates = scale * np.logaddexp(0, rate.values / scale)
+    np.testing.assert_allclose(
+        own.sel(candidate="circuit_fixed"), correlation(reduced.sel(candidate="circuit_fixed").values, rates), rtol=1e-3
+    )
+
+
+def test_quadrature_on_movies_stops_at_its_tolerance(inputs: Inputs) -> None:
+    settings = AttributeSettings(rule="gauss_legendre", tolerance=0.05, compare=[])
+    for attributions in inputs.attributions.values():
+        attributions.attrs["settings"] = settings.model_dump_json()
+    found = rerun(inputs.model, inputs.probes, inputs.attributions, np.ones((1, 4), bool), 1)
+    for attributions in inputs.attributions.values():
+        attributions.attrs["settings"] = AttributeSettings(compare=[]).model_dump_json()
+    largest = max(float(abs(a["response"]).max()) for a in inputs.attributions.values())
+    assert found.paths.tolerance == pytest.approx(0.05 * largest)
+
+
 def test_fixed_weights_are_exact_where_the_network_is_such_a_circuit() -> None:
     """With one layer of rectifiers weights do not depend on the stimulus, so the circuit of all channels is the network."""
     inputs = explained("lnln")
     everything = np.ones(inputs.attributions["flash"].sizes["channel"], bool)
-    found = rerun(inputs.model, inputs.probes, inputs.attributions, np.arange(len(everything)), 1)
+    found = rerun(inputs.model, inputs.probes, inputs.attributions, everything[None], 1)
     module = found.circuit(inputs.model, everything)
     for name, probe in inputs.probes.items():
         run = found.probes[name]
@@ -184,6 +237,15 @@ def test_the_circuit_says_what_its_responses_say(inputs: Inputs, circuit: xr.Dat
             assert own == pytest.approx(r, abs=1e-5)
     np.testing.assert_allclose(root["correlation"].values[..., -1], 1)
     np.testing.assert_allclose(root["peak_share"].sum("channel"), 1, atol=1e-5)
+    network = random_network("channel")
+    removed = torch.from_numpy(chosen[None])
+    paths = attributor(network, "bn_cnn", GEOMETRY.shape, AttributeSettings())
+    with torch.no_grad():
+        drive = network.first_layer(torch.from_numpy(after_grey(inputs.probes["bar"]["stimulus"].values[0], 10))[None])[0]
+        grey = network.first_layer(torch.zeros(1, 10, *GEOMETRY.shape))[0]
+    without = measures.without(paths, drive, grey, removed)[:, 0].numpy()
+    expected = correlation(without, inputs.attributions["bar"]["response"].values[0])
+    np.testing.assert_allclose(root["circuit_ablation_correlation"].sel(probe="bar"), expected, atol=1e-4)
     if root["faithful"]:
         assert root["circuit_correlation"].sel(candidate="circuit").mean("cell").min() >= 0.9
 

@@ -122,6 +122,15 @@ def test_a_model_agrees_with_itself() -> None:
     assert found.attrs["compared"] == "cell by cell"
 
 
+def test_a_factor_that_a_run_does_not_have_is_not_judged() -> None:
+    fewer = finding()
+    fewer = Finding(fewer.model, fewer.probes, fewer.reduction.isel(factor=[0]))
+    found = consensus({"seed1": finding(), "seed2": fewer}, SETTINGS)["factor_reproduction"]
+    assert found.sel(run="seed2").isnull().values[1:].all()
+    assert found.sel(run="seed1").values.min() == 0
+    assert float(found.sel(run="seed2", factor="factor1")) > 0.95
+
+
 def test_other_weights_agree_less() -> None:
     found = consensus({"seed1": finding(), "seed2": finding(), "seed3": finding(1)}, SETTINGS)
     similarity = found["channel_similarity"].mean("channel")

@@ -12,7 +12,8 @@ from retmech.geometry import Geometry
 from retmech.labels import geometry_of
 from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash, recorded_movie
 from retmech.probes._probe import bars, slope
-from retmech.stages.synthesize import synthesize, takes_recording
+from retmech.stages.synthesize import takes_recording
+from tests.networks import drawn
 
 GEOMETRY = Geometry((20, 24), 100.0, 50.0)
 
@@ -27,7 +28,7 @@ def bump(time: np.ndarray, at: float, height: float = 20.0) -> np.ndarray:
 
 @pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
 def test_every_probe_has_the_symmetry_it_declares_and_starts_grey(name: str) -> None:
-    probe = synthesize(GEOMETRY, registry.load("probe", name).Config(), name)
+    probe = drawn(GEOMETRY, registry.load("probe", name).Config(), name)
     movie = probe["stimulus"]
     for axis in probe.attrs["symmetry"].split():
         assert bool((movie == movie.isel({axis: 0})).all()), "uniform to the bit"
@@ -39,7 +40,7 @@ def test_every_probe_has_the_symmetry_it_declares_and_starts_grey(name: str) -> 
 def test_bars_keep_their_width_contrast_and_place_at_all_subpixel_positions(
     position: float, width: float, contrast: float
 ) -> None:
-    line = bars(np.array([[position]]), width, contrast, GEOMETRY)[0, 0, 0].astype(np.float64)
+    line = bars(np.array([[position]]), width, contrast, GEOMETRY)[0][0, 0].astype(np.float64)
     assert line.sum() * GEOMETRY.pixel_size == pytest.approx(contrast * width, rel=1e-4, abs=1e-4)
     if abs(contrast) > 0.1:
         x = (np.arange(24) - 11.5) * GEOMETRY.pixel_size
@@ -47,7 +48,7 @@ def test_bars_keep_their_width_contrast_and_place_at_all_subpixel_positions(
 
 
 def test_moving_bars_have_the_speed_asked_in_both_directions() -> None:
-    probe = synthesize(GEOMETRY, motion_anticipation.Config(width=150), "motion_anticipation")
+    probe = drawn(GEOMETRY, motion_anticipation.Config(width=150), "motion_anticipation")
     x, time = probe["x"].values, probe["time"].values
     for velocity, movie in zip(probe["velocity"].values, probe["stimulus"].values[:, :, 0], strict=True):
         mass = movie.sum(axis=1)
@@ -58,7 +59,7 @@ def test_moving_bars_have_the_speed_asked_in_both_directions() -> None:
 
 @pytest.mark.parametrize(("follows", "expected"), [("expected flash", 1.0), ("last flash", 0.0)])
 def test_omitted_flash_slope(follows: str, expected: float) -> None:
-    probe = synthesize(GEOMETRY, omitted_flash.Config(), "omitted_flash")
+    probe = drawn(GEOMETRY, omitted_flash.Config(), "omitted_flash")
     time, last = probe["time"].values, float(probe["last_flash"])
     at = [last + (p if follows == "expected flash" else 0.1) + 0.12 for p in probe["period"].values]
     found = omitted_flash.readout(response(probe, np.stack([bump(time, t) for t in at])), probe)
@@ -67,14 +68,14 @@ def test_omitted_flash_slope(follows: str, expected: float) -> None:
 
 
 def test_a_short_tail_and_periods_of_the_same_frames_are_harmless() -> None:
-    probe = synthesize(GEOMETRY, omitted_flash.Config(periods=[80, 82, 160], tail=10), "omitted_flash")
+    probe = drawn(GEOMETRY, omitted_flash.Config(periods=[80, 82, 160], tail=10), "omitted_flash")
     np.testing.assert_allclose(probe["period"], [0.08, 0.16])
     rate = np.stack([bump(probe["time"].values, float(probe["last_flash"]) + p + 0.2) for p in probe["period"].values])
     assert omitted_flash.readout(response(probe, rate), probe)["slope"].values[0] == pytest.approx(1, abs=0.02)
 
 
 def test_latency_of_a_cell_that_speeds_up_with_contrast() -> None:
-    probe = synthesize(GEOMETRY, latency.Config(contrasts=[0, -0.5, -1, -2]), "latency")
+    probe = drawn(GEOMETRY, latency.Config(contrasts=[0, -0.5, -1, -2]), "latency")
     time, onset = probe["time"].values, float(probe["onset"])
     delays = [0.13 - 0.05 * np.log10(abs(c)) for c in (-0.5, -1, -2)]
     rate = np.stack([0 * time, *(bump(time, onset + d) for d in delays)])
@@ -87,7 +88,7 @@ def test_latency_of_a_cell_that_speeds_up_with_contrast() -> None:
 
 
 def test_a_burst_at_reversal_is_found_at_its_delay() -> None:
-    probe = synthesize(GEOMETRY, motion_reversal.Config(), "motion_reversal")
+    probe = drawn(GEOMETRY, motion_reversal.Config(), "motion_reversal")
     time, at = probe["time"].values, float(probe["reversal"])
     rate = np.stack(
         [bump(time, at + 0.15, 30) if np.isfinite(p) else bump(time, at, 10) for p in probe["reversal_position"].values]
@@ -101,7 +102,7 @@ def test_a_burst_at_reversal_is_found_at_its_delay() -> None:
 
 @pytest.mark.parametrize("lead", [80.0, 0.0, -60.0])
 def test_anticipation_lead_of_a_cell_at_a_known_place(lead: float) -> None:
-    probe = synthesize(GEOMETRY, motion_anticipation.Config(), "motion_anticipation")
+    probe = drawn(GEOMETRY, motion_anticipation.Config(), "motion_anticipation")
     time, place = probe["time"].values, 100.0
     rate = np.zeros((probe.sizes["condition"], len(time)))
     for i, (x, v) in enumerate(zip(probe["position"].values, probe["velocity"].values, strict=True)):
@@ -125,7 +126,7 @@ def test_slope_ignores_conditions_without_a_response() -> None:
 
 def test_a_recorded_movie_is_the_test_movie_with_the_rates_of_that_time(recording: xr.DataTree) -> None:
     config = recorded_movie.Config(start=0.5, duration=2.0, warm_up=200)
-    probe = synthesize(geometry_of(recording), config, "recorded_movie", recording)
+    probe = drawn(geometry_of(recording), config, "recorded_movie", recording)
     part = recording["naturalscene/test"].to_dataset().isel(time=slice(50, 250))
     mean, std = (float(recording[f"naturalscene/stimulus_{name}"]) for name in ("mean", "std"))
     np.testing.assert_allclose(probe["stimulus"][0], (part["stimulus"] - mean) / std, rtol=1e-5, atol=1e-5)
@@ -144,4 +145,4 @@ def test_a_recorded_movie_is_the_test_movie_with_the_rates_of_that_time(recordin
 def test_an_excerpt_that_is_not_there_is_refused(recording: xr.DataTree, changes: dict[str, object], message: str) -> None:
     config = recorded_movie.Config.model_validate({"duration": 1.0, **changes})
     with pytest.raises(RetmechError, match=message):
-        synthesize(geometry_of(recording), config, "recorded_movie", recording)
+        drawn(geometry_of(recording), config, "recorded_movie", recording)

@@ -49,6 +49,12 @@ def test_a_rank_whose_factors_do_not_come_back_is_not_taken() -> None:
     assert found.reason.endswith("not stable: 3")
 
 
+def test_where_no_factor_comes_back_there_is_one() -> None:
+    found = choose([1, 2], np.array([[0.9, 0.9], [0.5, 0.5]]), np.array([0.4, 0.3]), threshold=0.9)
+    assert found.rank == 1
+    assert found.reason == "1: no number of factors comes back (agreement 0.40 at most)"
+
+
 def test_canonical_form_does_not_depend_on_the_initialization() -> None:
     matrix, _ = planted(3, seed=1)
     first, second = nonnegative(matrix, 3, 0), nonnegative(matrix, 3, 7)
@@ -98,6 +104,14 @@ def test_a_large_matrix_is_factorized_as_well_as_a_small_one() -> None:
         np.linalg.norm(matrix - found.activation @ found.loading) / np.linalg.norm(matrix), rel=1e-2
     )
     assert matched_cosine(found.loading, loading) > 0.97
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_factor_of_a_large_matrix_dies_among_silent_rows(seed: int) -> None:
+    matrix, _ = planted(4, seed=3, rows=2000, noise=0.0)
+    matrix[np.random.default_rng(seed).uniform(size=2000) < 0.85] = 0
+    assert min(large_factors(matrix.astype(np.float32), 4, s).error for s in (seed, seed + 100)) < 0.05
+    assert large_factors(np.zeros((30, 5), np.float32), 2, seed).error == 0
 
 
 def attributions(values: NDArray[np.floating], channels: int = 2) -> xr.Dataset:
@@ -153,10 +167,10 @@ def test_factors_of_units_keep_their_places() -> None:
     course = rng.exponential(size=(1, 60, 2, 2)) * (rng.uniform(size=(1, 60, 2, 2)) < 0.5)
     values = np.einsum("ctkf,fhyx->ctkhyx", course, maps)
     probes = {"p": attributions(values)}
-    matrix = unit_matrix(probes)
-    np.testing.assert_allclose(
-        matrix, np.concatenate([values.clip(min=0), -values.clip(max=0)], axis=3).reshape(120, -1), rtol=1e-6
-    )
+    weight = rng.uniform(0.5, 2, 120)
+    matrix = unit_matrix(probes, weight)
+    split = np.concatenate([values.clip(min=0), -values.clip(max=0)], axis=3).reshape(120, -1)
+    np.testing.assert_allclose(matrix, weight[:, None] * split, rtol=1e-5)
     found = reduce(probes, ReduceSettings(rank=2, units=["p"], **QUICK)).children["units"].to_dataset()
     assert found["loading"].dims == ("unit_factor", "sign", "channel", "y", "x")
     flat = np.concatenate([maps.clip(min=0).reshape(2, -1), -maps.clip(max=0).reshape(2, -1)], axis=1)
@@ -184,8 +198,8 @@ def test_degenerate_attributions_have_defined_results(case: str) -> None:
         values[..., 0] = np.arange(30)[None, :, None]
         settings = {**QUICK, "rank": 3}
     found = reduce({"p": attributions(values)}, ReduceSettings(**settings))
-    for variable_ in found.data_vars.values():
-        assert np.isfinite(variable_.values).all()
+    for name, values_ in found.data_vars.items():
+        assert name == "time_error" or np.isfinite(values_.values).all()
     np.testing.assert_allclose(found["loading"].sum(["sign", "channel"]).values[0], 0 if case == "silence" else 1)
     if case == "silence":
         assert found.sizes["factor"] == 1
