@@ -134,11 +134,13 @@ def channels(units: Sequence[Description], pixel_size: float) -> xr.Dataset:
 
 
 def factors(reduction: xr.Dataset, units: Sequence[Description], lag: FloatArray, pixel_size: float) -> xr.Dataset:
-    """Return the factors in the same terms: filters are means over channels, by their shares."""
+    """Return the factors in the same terms: filters are means over channels' filters of unit norm, by their shares."""
     loading = reduction["loading"].values.astype(np.float64)  # (factor, sign, channel)
     share = loading.sum(axis=1)
     share = share / np.maximum(share.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    temporal = share @ np.stack([u.temporal for u in units])
+    filters = np.stack([u.temporal for u in units])
+    temporal = share @ (filters / np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), np.finfo(float).tiny))
+    temporal /= np.maximum(np.abs(temporal).max(axis=1, keepdims=True), np.finfo(float).tiny)
     main = np.abs(temporal).argmax(axis=1)
     height = temporal[np.arange(len(temporal)), main]
     polarity = np.where(height >= 0, 1, -1)

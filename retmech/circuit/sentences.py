@@ -22,13 +22,16 @@ def _of_cell(found: xr.Dataset, probe: str, cell: str) -> str:
         return f"In {probe}, {cell} does not respond."
     change = float(found["peak_change"])
     order = np.argsort(-share, kind="stable")
-    drives = [c for c in order[:NAMED] if share[c] >= SMALL]
+    helps = [c for c in order[:NAMED] if share[c] >= SMALL]
+    drives = [c for c in helps if found["effect"].values[c] >= 0]
+    frees = [c for c in helps if found["effect"].values[c] < 0]  # inhibition that is less than at the baseline
     holds = [c for c in order[::-1][:NAMED] if share[c] <= -SMALL]
     what = "largest response" if change > 0 else "suppression"
     sentence = (
         f"In {probe}, {cell}'s {what} ({change:+.1f} Hz at {float(found['peak_time']):.2f} s, {found['peak_condition'].item()}) "
-        f"comes from {_listed(found, drives)}"
+        + (f"comes from {_listed(found, drives)}" if drives or not frees else "is a release")
     )
+    sentence += (f"{', released' if drives else ''} from {_listed(found, frees)}") if frees else ""
     return sentence + (f", held back by {_listed(found, holds)}." if holds else ".")
 
 
