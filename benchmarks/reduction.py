@@ -27,16 +27,16 @@ SEEDS, RANKS, MOST = range(10), range(2, 7), 8
 Found = tuple[NDArray[np.floating], NDArray[np.floating]]  # activations and loadings
 
 
-def recovery(noise: float) -> None:
+def recovery() -> None:
     """Print in how many of ten seeds the right number of planted factors is chosen, and how well their loadings are found."""
     for rank in RANKS:
         chosen, cosine = [], []
         for seed in SEEDS:
-            matrix, loading = planted(rank, seed, noise=noise)
+            matrix, loading = planted(rank, seed)
             chosen.append(judge(matrix, time_chunks(len(matrix)), range(1, MOST + 1), 8, seed).choose(0.9).rank)
             cosine.append(matched_cosine(restarts(matrix, rank, 8, seed)[0].loading, loading))
         right = sum(found == rank for found in chosen)
-        print(f"noise {noise:g}, {rank} factors: {right} of {len(SEEDS)} right, cosine at least {min(cosine):.3f}")
+        print(f"{rank} factors: {right} of {len(SEEDS)} right, cosine at least {min(cosine):.3f}")
 
 
 def prepare() -> None:
@@ -96,8 +96,7 @@ def main() -> None:
         comparisons.append(Comparison(f"units-{name}", they / we, we, they, unit, config))
     save(comparisons)
     print(", ".join(f"{name}: relative error {error:.4f}" for name, error in config["error"].items()))
-    for noise in (0.1, 0.3):
-        recovery(noise)
+    recovery()
 
 
 if __name__ == "__main__":

@@ -205,9 +205,10 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _docs(args: argparse.Namespace) -> None:
-    from retmech import reference
+    from retmech import gallery, reference
 
     reference.write(args.folder)
+    gallery.write(args.folder)
 
 
 def _use_threads(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from retmech.config import KINDS, config_model
 
 SCHEMA = Path("workflow/schemas/config.schema.json")
@@ -39,6 +41,12 @@ def page() -> str:
             parts.append("\n| key | type | range | default | meaning |\n|---|---|---|---|---|\n")
             parts += list(_rows(definition, definitions))
     return "".join(parts)
+
+
+def rows_of(model: type[BaseModel]) -> Iterator[str]:
+    """Yield a table's rows, one for each setting of a model."""
+    whole = model.model_json_schema()
+    yield from _rows(whole, whole.get("$defs", {}))
 
 
 def write(folder: Path) -> None:

@@ -168,6 +168,7 @@ class Response(_Open):
     """A model's response to a probe, with the probe's readouts."""
 
     rate: np.float32 = _variable("condition", "time", "cell", units="Hz", ge=0)
+    verdict: str = _variable("cell", units="1", isin=["matches", "differs", "no response"])
     condition: Coordinate[str] = _coordinate()
     time: Coordinate[np.float64] = _coordinate("s")
     cell: Coordinate[str] = _coordinate()
@@ -403,7 +404,7 @@ RECORDING = FileType(
 MODEL = FileType("model", 3, _Model, {"/weights": ()})
 PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
-RESPONSE = FileType("response", 1, Response)
+RESPONSE = FileType("response", 2, Response)
 ATTRIBUTIONS = FileType(
     "attributions",
     2,

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from retmech.errors import RetmechError, warn
 from retmech.geometry import Geometry
 from retmech.settings import Settings
 
@@ -58,6 +59,42 @@ class Stimulus:
     movies: Movies
     labels: list[str]
     sweeps: Mapping[str, xr.Variable] = field(default_factory=dict)
+
+
+def whole_frames(key: str, duration: float, geometry: Geometry) -> int:
+    """Frames nearest to a duration in ms, at least one; a warning says so where it is not what was asked."""
+    frames = geometry.frames(duration)
+    _nearest(key, duration, 1e3 * frames / geometry.frame_rate, "ms")
+    return frames
+
+
+def shown_width(key: str, width: float, geometry: Geometry, least: int = 2) -> float:
+    """Width in um, or that of the fewest pixels that show it at every shift, with a warning.
+
+    Raises
+    ------
+    RetmechError
+        If it is wider than the field.
+    """
+    if width > geometry.width:
+        raise RetmechError(f"{key} = {width:g} um: the field is only {geometry.width:g} um wide.")
+    possible = max(width, least * geometry.pixel_size)
+    _nearest(key, width, possible, "um")
+    return possible
+
+
+def check_speed(key: str, speed: float, geometry: Geometry) -> None:
+    """Refuse a speed in um/s that crosses the field within a frame."""
+    if speed > geometry.width * geometry.frame_rate:
+        raise RetmechError(
+            f"{key} = {speed:g} um/s: crosses the field, {geometry.width:g} um, within a frame of "
+            f"{1e3 / geometry.frame_rate:g} ms. Expected at most {geometry.width * geometry.frame_rate:g} um/s."
+        )
+
+
+def _nearest(key: str, asked: float, possible: float, unit: str) -> None:
+    if abs(possible - asked) > 1e-3 * asked:
+        warn(f"{key} = {asked:g} {unit}: the nearest that can be shown is {possible:g} {unit}, which is used.")
 
 
 def full_field(contrast: NDArray[np.floating], geometry: Geometry) -> Movies:
@@ -256,3 +293,17 @@ def reverse_correlation(stimulus: NDArray[np.floating], rate: NDArray[np.floatin
     centred = rate - rate.mean(axis=0, dtype=np.float64)
     windows = np.stack([stimulus[len(stimulus) - n - lag : len(stimulus) - lag] for lag in range(history)])
     return np.asarray(windows @ centred / (n * max(float(np.mean(stimulus**2)), 1e-12)))
+
+
+def judged(matches: NDArray[np.bool_], seen: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Verdict for each cell: ``matches`` or ``differs`` from what physiology found, or ``no response``."""
+    return np.where(seen, np.where(matches, "matches", "differs"), "no response")
+
+
+def standard_error(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard error (cell,) of the mean over draws (draw, cell) that are known; NaN for fewer than 2."""
+    known = np.isfinite(draws)
+    count = known.sum(axis=0)
+    mean = np.where(known, draws, 0).sum(axis=0) / np.maximum(count, 1)
+    squares = (np.where(known, draws - mean, 0) ** 2).sum(axis=0)
+    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)

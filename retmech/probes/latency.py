@@ -5,16 +5,30 @@ from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import FULL_FIELD, ProbeSettings, Stimulus, full_field, half_rise, peak, responsive, slope
+from retmech.probes._probe import (
+    FULL_FIELD,
+    ProbeSettings,
+    Stimulus,
+    full_field,
+    half_rise,
+    judged,
+    peak,
+    responsive,
+    slope,
+    slope_error,
+    whole_frames,
+)
 
 SYMMETRY = FULL_FIELD
 FOUND = "The latency of the first response falls with contrast, about linearly in its logarithm (slope below 0)."
 SOURCE = "Gollisch & Meister, Science 2008"
 EXPECTED: dict[str, float] = {}
+CRITERION = "slope below 0 by more than two standard errors"
 
 
 class Config(ProbeSettings):
@@ -31,7 +45,7 @@ class Config(ProbeSettings):
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """One flash per condition, all at the same time."""
     contrasts = np.array(config.contrasts)
-    onset, flash = geometry.frames(200), geometry.frames(config.flash)
+    onset, flash = geometry.frames(200), whole_frames("latency.flash", config.flash, geometry)
     contrast = np.zeros((len(contrasts), onset + max(flash, geometry.frames(config.window)) + geometry.frames(100)))
     contrast[:, onset : onset + flash] = contrasts[:, None]
     return Stimulus(
@@ -62,4 +76,11 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
         "half_latency": variable(dims, half_latency, "s", "time from the onset to half of the peak"),
         "peak_rate": variable(dims, height, "Hz", "height of the peak"),
         "slope": variable("cell", slope(decades, peak_latency), "s", "change of peak latency per decade of contrast"),
+        "slope_error": variable("cell", slope_error(decades, peak_latency), "s", "standard error of the slope"),
     }
+
+
+def verdict(found: xr.Dataset) -> NDArray[np.str_]:
+    """Judge by :data:`CRITERION`."""
+    slope_, error = found["slope"].values, np.nan_to_num(found["slope_error"].values)
+    return judged(slope_ + 2 * error < 0, np.isfinite(slope_))

@@ -5,16 +5,18 @@ from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, peak, responsive
+from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, check_speed, judged, peak, responsive, whole_frames
 
 SYMMETRY = BAR
 FOUND = "The response to the moving bar peaks ahead of its centre, near its leading edge (lead above 0); fast motion loses it."
 SOURCE = "Berry, Brivanlou, Jordan & Meister, Nature 1999"
 EXPECTED: dict[str, float] = {}
+CRITERION = "lead at the lowest speed above 0, mean over both directions"
 
 
 class Config(ProbeSettings):
@@ -33,11 +35,12 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """Flashes come first, then moving bars, which all cross the middle of the field halfway through."""
+    check_speed("motion_anticipation.speeds", max(config.speeds), geometry)
     edge = geometry.width / 2 - config.width / 2
     flashed = np.linspace(-edge, edge, config.positions)
     velocity = np.array([sign * speed for speed in config.speeds for sign in (1, -1)])
     crossing = geometry.frames(1e3 * (geometry.width / 2 + config.width) / min(config.speeds))
-    onset, flash = geometry.frames(200), geometry.frames(config.flash)
+    onset, flash = geometry.frames(200), whole_frames("motion_anticipation.flash", config.flash, geometry)
     n_frames = max(2 * crossing + 1, onset + geometry.frames(config.window) + 1)
     time = np.arange(n_frames) / geometry.frame_rate
     still = np.full((len(flashed), n_frames), np.nan)
@@ -81,3 +84,12 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
         "lead_distance": variable(dims, lead, "um", "bar's way to the flash centre at the peak; positive: anticipation"),
         "lead_time": variable(dims, lead / np.abs(velocity)[:, None], "s", "lead distance over speed"),
     }
+
+
+def verdict(found: xr.Dataset) -> NDArray[np.str_]:
+    """Judge by :data:`CRITERION`."""
+    speed = np.abs(found["velocity"].values)
+    lead = found["lead_distance"].values[speed == np.nanmin(speed)]
+    known = np.isfinite(lead)
+    mean = np.where(known, lead, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return judged(mean > 0, known.any(axis=0))

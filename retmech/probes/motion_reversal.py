@@ -5,16 +5,20 @@ from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, peak, responsive
+from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, check_speed, judged, peak, responsive
 
 SYMMETRY = BAR
 FOUND = "A synchronous burst follows the reversal at a fixed delay, wherever in the field it happened (ratio above 1)."
 SOURCE = "Schwartz, Taylor, Fisher, Harris & Berry, Neuron 2007; Chen et al., J. Neurosci. 2013"
 EXPECTED: dict[str, float] = {}
+CRITERION = (
+    "peak after the reversal above that in smooth motion, mean over positions, with a delay that spreads by less than 30 ms"
+)
 
 
 class Config(ProbeSettings):
@@ -32,6 +36,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """All reversals happen at the same time; the last condition goes on smoothly."""
+    check_speed("motion_reversal.speed", config.speed, geometry)
     reversals = np.array(config.positions, np.float64)
     approach = geometry.frames(1e3 * (geometry.width / 2 + config.width + np.abs(reversals).max()) / config.speed)
     time = (np.arange(2 * approach + 1) - approach) / geometry.frame_rate
@@ -69,3 +74,9 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
         "ratio": variable(dims, ratio, "1", "peak after the reversal over peak in smooth motion"),
         "delay_spread": variable("cell", spread, "s", "standard deviation of the delay over positions"),
     }
+
+
+def verdict(found: xr.Dataset) -> NDArray[np.str_]:
+    """Judge by :data:`CRITERION`."""
+    ratio, spread = found["ratio"].mean("condition").values, np.nan_to_num(found["delay_spread"].values)
+    return judged((ratio > 1) & (spread < 0.03), np.isfinite(ratio))

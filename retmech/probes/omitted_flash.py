@@ -5,11 +5,23 @@ from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import FULL_FIELD, ProbeSettings, Stimulus, full_field, peak, responsive, slope
+from retmech.probes._probe import (
+    FULL_FIELD,
+    ProbeSettings,
+    Stimulus,
+    full_field,
+    judged,
+    peak,
+    responsive,
+    slope,
+    slope_error,
+    whole_frames,
+)
 
 SYMMETRY = FULL_FIELD
 FOUND = (
@@ -18,6 +30,7 @@ FOUND = (
 )
 SOURCE = "Schwartz, Harris, Shrom & Berry, Nature Neuroscience 2007"
 EXPECTED = {"slope": 1.0}
+CRITERION = "slope between 0.75 and 1.25"
 
 
 class Config(ProbeSettings):
@@ -36,8 +49,8 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """All trains end at the same time; after it there is room for the search, however short the tail asked for."""
-    periods = np.array(sorted({geometry.frames(p) for p in config.periods}))
-    flash = geometry.frames(config.flash)
+    periods = np.array(sorted({whole_frames("omitted_flash.periods", p, geometry) for p in config.periods}))
+    flash = whole_frames("omitted_flash.flash", config.flash, geometry)
     last = geometry.frames(400) + (config.flashes - 1) * periods.max()
     after = max(geometry.frames(config.tail), periods.max() + geometry.frames(config.window) + 1)
     contrast = np.zeros((len(periods), last + after))
@@ -71,4 +84,11 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
         "peak_rate": variable(dims, height, "Hz", "height of the peak after the omission"),
         "periodic_rate": variable(dims, periodic, "Hz", "peak of the response in the last full period"),
         "slope": variable("cell", slope(period, seen), "1", "change of peak time per change of period"),
+        "slope_error": variable("cell", slope_error(period, seen), "1", "standard error of the slope"),
     }
+
+
+def verdict(found: xr.Dataset) -> NDArray[np.str_]:
+    """Judge by :data:`CRITERION`."""
+    slope_ = found["slope"].values
+    return judged(np.abs(slope_ - 1) <= 0.25, np.isfinite(slope_))

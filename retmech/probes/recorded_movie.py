@@ -5,11 +5,12 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.errors import RetmechError
 from retmech.labels import variable
-from retmech.probes._probe import Movies, ProbeSettings, Stimulus
+from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged
 from retmech.quality import pearson
 from retmech.settings import Name
 
@@ -17,6 +18,7 @@ SYMMETRY: tuple[str, ...] = ()
 FOUND = "What these cells themselves answered is known: the correlation is that of the model's with the recorded rate."
 SOURCE = "the recording"
 EXPECTED: dict[str, float] = {}
+CRITERION = "correlation above 0.5"
 
 
 class Config(ProbeSettings):
@@ -69,3 +71,9 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
     later = rate["time"].values >= float(probe["warm_up"])
     r = pearson(rate.values[0].T[:, later], probe["recorded_rate"].values[:, later])
     return {"correlation": variable("cell", r, "1", "correlation with the recorded rate")}
+
+
+def verdict(found: xr.Dataset) -> NDArray[np.str_]:
+    """Judge by :data:`CRITERION`."""
+    r = found["correlation"].values
+    return judged(r > 0.5, np.isfinite(r))

@@ -24,7 +24,7 @@ def stimulus_and_responses(probe: xr.Dataset, attributions: xr.Dataset, response
     axes = figure.subplots(len(cells) + 1, 2, sharex=True, squeeze=False, height_ratios=[1, *([1.3] * len(cells))])
     time = response["time"].values
     for column in (0, 1):
-        _draw_stimulus(axes[0, column], probe, example)
+        draw_stimulus(axes[0, column], probe, example)
     axes[0, 0].set_title("responses to all conditions")
     axes[0, 1].set_title(f"attributions, {response['condition'].values[example]}")
     shades = colormaps["viridis"]
@@ -80,7 +80,7 @@ def _with_unit(text: str, values: xr.DataArray) -> str:
     return text if unit == "1" else f"{text} ({unit})"
 
 
-def _draw_stimulus(axes: Axes, probe: xr.Dataset, condition: int) -> None:
+def draw_stimulus(axes: Axes, probe: xr.Dataset, condition: int) -> None:
     """A full-field stimulus as its time course, any other as position against time through the middle of the field."""
     time, movie = probe["time"].values, probe["stimulus"][condition].values
     if probe.attrs["symmetry"] == "y x":

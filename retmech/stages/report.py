@@ -202,15 +202,8 @@ def _performance(stimulus: str, performance: xr.Dataset) -> Table:
 
 def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
     response, attributions = run.responses[probe], run.attributions[probe]
-    per_cell = [n for n, v in response.data_vars.items() if v.dims == ("cell",)]
     header = ["run", "readout", *map(str, response["cell"].values), "expected"]
-    rows = [
-        [other, f"{response[n].attrs['long_name']} ({response[n].attrs['units']})"]
-        + [f"{v:.3g}" if np.isfinite(v) else "no response" for v in found.responses[probe][n].values]
-        + [str(response[n].attrs.get("expected", ""))]
-        for n in per_cell
-        for other, found in study.runs.items()
-    ]
+    rows = [row for name_ in _read(response) for row in _readout_rows(study, probe, name_)]
     pictures = [
         Picture(
             embed(probe_figures.stimulus_and_responses(study.probes[probe], attributions.to_dataset(), response)),
@@ -226,8 +219,37 @@ def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
         f"{probe}, {name}",
         f"Found in retinas: {response.attrs['found']} ({response.attrs['source']})",
         pictures + _alternatives(attributions, response),
-        [Table("Readouts per cell", header, rows), *_agreement(attributions)],
+        [_verdicts(study, probe), Table("Readouts per cell", header, rows), *_agreement(attributions)],
     )
+
+
+def _read(response: xr.Dataset) -> list[str]:
+    """Names of the readouts that are one number for each cell; their errors stand beside them."""
+    names = [str(n) for n, v in response.data_vars.items() if v.dims == ("cell",)]
+    return [n for n in names if not n.endswith("_error") and n != "verdict"]
+
+
+def _readout_rows(study: Study, probe: str, name: str) -> list[list[str]]:
+    """A row for every run."""
+    rows = []
+    for run, found in study.runs.items():
+        response = found.responses[probe]
+        values, attributes = response[name].values, response[name].attrs
+        errors = response[f"{name}_error"].values if f"{name}_error" in response else np.full(len(values), np.nan)
+        shown = [
+            "no response" if not np.isfinite(v) else f"{v:.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
+            for v, e in zip(values, errors, strict=True)
+        ]
+        rows.append([run, f"{attributes['long_name']} ({attributes['units']})", *shown, str(attributes.get("expected", ""))])
+    return rows
+
+
+def _verdicts(study: Study, probe: str) -> Table:
+    responses = {run: found.responses[probe] for run, found in study.runs.items()}
+    first = next(iter(responses.values()))
+    header = ["run", *map(str, first["cell"].values)]
+    rows = [[run, *map(str, response["verdict"].values)] for run, response in responses.items()]
+    return Table(f"What physiology found, by the criterion: {first.attrs['criterion']}", header, rows)
 
 
 def _alternatives(attributions: xr.DataTree, response: xr.Dataset) -> list[Picture]:

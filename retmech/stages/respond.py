@@ -30,5 +30,6 @@ def respond(model: xr.DataTree, probe: xr.Dataset) -> xr.Dataset:
     response = response.assign(module.readout(response["rate"], probe))
     for name, value in module.EXPECTED.items():
         response[name].attrs["expected"] = value
-    response.attrs = {key: probe.attrs[key] for key in ("probe", "found", "source")}
+    response["verdict"] = variable("cell", module.verdict(response).astype(str), "1", "what physiology found, by the criterion")
+    response.attrs = {key: probe.attrs[key] for key in ("probe", "found", "source")} | {"criterion": module.CRITERION}
     return response

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from retmech import provenance, reference
+from retmech import gallery, provenance, reference
 from retmech.config import check_files, section_settings, validate
 from retmech.errors import ConfigError
 
@@ -98,7 +98,8 @@ def test_a_stage_checks_its_own_section() -> None:
 
 
 def test_the_reference_is_in_step_with_the_types() -> None:
-    for path, text in ((reference.SCHEMA, reference.schema()), (reference.PAGE, reference.page())):
+    pages = ((reference.SCHEMA, reference.schema()), (reference.PAGE, reference.page()), (gallery.PAGE, gallery.page()))
+    for path, text in pages:
         assert (ROOT / path).read_text(encoding="utf-8") == text, "run `make docs`"
 
 

@@ -1,19 +1,42 @@
 """Stimuli are what is asked, and readouts give the right answer on cells whose answer is known."""
 
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retmech import registry
+from retmech import io, registry, schemas
 from retmech.errors import RetmechError
 from retmech.geometry import Geometry
+from retmech.io import Provenance
 from retmech.labels import geometry_of
-from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash, recorded_movie
-from retmech.probes._probe import bars, slope
-from retmech.stages.synthesize import takes_recording
-from tests.networks import drawn
+from retmech.probes import (
+    contrast_adaptation,
+    latency,
+    motion_anticipation,
+    motion_reversal,
+    natural_scene,
+    object_motion,
+    omitted_flash,
+    paired_flash,
+    polarity_reversal,
+    recorded_movie,
+    reversing_grating,
+    step,
+    white_noise,
+)
+from retmech.probes._probe import bars, disc, sine_wave, slope, slope_error, square_wave
+from retmech.settings import AttributeSettings
+from retmech.stages.attribute import attribute
+from retmech.stages.respond import respond
+from retmech.stages.synthesize import synthesize, takes_recording
+from tests.networks import CONFIGS, drawn, model_tree, random_network
+from tests.networks import GEOMETRY as SMALL
 
 GEOMETRY = Geometry((20, 24), 100.0, 50.0)
 
@@ -117,11 +140,239 @@ def test_anticipation_lead_of_a_cell_at_a_known_place(lead: float) -> None:
     assert np.isnan(found["lead_distance"].values[~moving]).all()
 
 
+def test_what_cannot_be_shown_is_refused_or_said(capsys: pytest.CaptureFixture[str]) -> None:
+    probe = drawn(GEOMETRY, omitted_flash.Config(periods=[83, 120]), "omitted_flash")
+    np.testing.assert_allclose(probe["period"], [0.08, 0.12])
+    assert capsys.readouterr().err == (
+        "warning: omitted_flash.periods = 83 ms: the nearest that can be shown is 80 ms, which is used.\n"
+    )
+    probe = drawn(GEOMETRY, reversing_grating.Config(bars=[50, 100]), "reversing_grating")
+    assert set(probe["bar"].values) == {100.0}
+    assert "reversing_grating.bars = 50 um: the nearest that can be shown is 100 um" in capsys.readouterr().err
+    for name, config in (
+        ("motion_reversal", motion_reversal.Config(speed=1e5)),
+        ("motion_anticipation", motion_anticipation.Config(speeds=[1e4, 1e5])),
+    ):
+        drawn(GEOMETRY, config, name)  # less than the field in a frame
+        with pytest.raises(
+            RetmechError, match=rf"{name}\.speeds? = 100000 um/s: crosses the field, 600 um, within a frame of 10 ms"
+        ):
+            drawn(Geometry((20, 24), 100.0, 25.0), config, name)
+    with pytest.raises(RetmechError, match=r"reversing_grating\.bars = 2000 um: the field is only 1200 um wide"):
+        drawn(GEOMETRY, reversing_grating.Config(bars=[2000]), "reversing_grating")
+
+
+def filtered(movie: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """What a linear cell makes of a time course (time,): lag 0 first."""
+    return np.convolve(movie, kernel)[: len(movie)]
+
+
+KERNEL = np.exp(-0.5 * ((np.arange(30) - 8) / 2.5) ** 2)
+
+
+@pytest.mark.parametrize("polarity", [1, -1])
+def test_a_step_tells_polarity_and_transience(polarity: int) -> None:
+    probe = drawn(GEOMETRY, step.Config(), "step")
+    time, onset = probe["time"].values, float(probe["onset"])
+    drive = polarity * probe["stimulus"].values[:, :, 0, 0]
+    decay = np.exp(-(time - onset) / 0.2) * (time >= onset)
+    found = step.readout(response(probe, 5 + 20 * drive.clip(min=0) * decay), probe)
+    assert found["polarity"].values[0] == polarity
+    own = 0 if polarity > 0 else 1
+    assert found["transience"].values[own, 0] == pytest.approx(1, abs=0.01)
+    sustained = step.readout(response(probe, 5 + 20 * drive.clip(min=0)), probe)
+    assert sustained["transience"].values[own, 0] == pytest.approx(0, abs=0.01)
+    both = step.readout(response(probe, 5 + 20 * np.abs(drive) * decay), probe)
+    assert both["polarity"].values[0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("depression", "expected"), [(0.0, 1.0), (0.6, 0.4)])
+def test_a_second_flash_is_as_strong_as_the_cell_makes_it(depression: float, expected: float) -> None:
+    probe = drawn(GEOMETRY, paired_flash.Config(), "paired_flash")
+    rate = []
+    for interval, movie in zip(probe["interval"].values, probe["stimulus"].values[:, :, 0, 0], strict=True):
+        flashes = np.flatnonzero(movie)
+        drive = np.zeros(len(movie))
+        drive[flashes] = 10.0
+        if np.isfinite(interval):
+            drive[flashes[-1]] *= 1 - depression * (interval < 0.1)
+        rate.append(2 + filtered(drive, KERNEL))
+    found = paired_flash.readout(response(probe, np.stack(rate)), probe)
+    ratio, interval = found["ratio"].values[1:, 0], probe["interval"].values[1:]
+    np.testing.assert_allclose(ratio[interval < 0.09], expected, atol=0.01)
+    np.testing.assert_allclose(ratio[interval > 0.1], 1, atol=0.01)
+    assert (found["recovery"].values[0] < -0.5) == (depression > 0)
+
+
+def test_gratings_keep_their_period_contrast_and_shift() -> None:
+    geometry = Geometry((8, 96), 100.0, 10.0)
+    for wave in (square_wave, sine_wave):
+        still, half = wave(np.array([0.0, 0.5]), 80.0, geometry)
+        np.testing.assert_allclose(still, -half, atol=1e-12)
+        np.testing.assert_allclose(still[:80], still[16:], atol=1e-12)  # the period
+        quarter = wave(np.array(0.25), 80.0, geometry)
+        np.testing.assert_allclose(quarter[4:], still[:-4], atol=1e-12)  # to the right
+    assert set(np.round(square_wave(np.array(0.0), 80.0, geometry), 9)) == {-1.0, 1.0}
+    assert np.abs(square_wave(np.array(0.013), 80.0, geometry)).max() <= 1 + 1e-12
+    assert sine_wave(np.array(0.0), 80.0, geometry).max() == pytest.approx(np.sinc(10 / 160) * np.cos(np.pi / 16), rel=1e-9)
+    area = disc(200.0, Geometry((50, 60), 100.0, 10.0)).sum() * 100
+    assert area == pytest.approx(np.pi * 200**2, rel=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["X", "Y"])
+def test_gratings_tell_x_from_y_cells(kind: str) -> None:
+    geometry = Geometry((6, 64), 100.0, 25.0)
+    probe = drawn(geometry, reversing_grating.Config(bars=[100, 200], phases=4), "reversing_grating")
+    line = probe["stimulus"].values[:, :, 0]
+    x = probe["x"].values
+    if kind == "X":
+        rate = 50 + 20 * (line @ np.exp(-0.5 * ((x - 30) / 60) ** 2))
+    else:  # rectified subunits much smaller than a bar
+        change = np.diff(line, axis=1, prepend=0)
+        rate = 5 + 20 * np.stack([np.stack([filtered(c, KERNEL) for c in m.T]).clip(min=0).sum(axis=0) for m in change])
+    found = reversing_grating.readout(response(probe, rate), probe)
+    index = found["nonlinearity"].values[0]
+    assert index < 0.1 if kind == "X" else index > 1
+    if kind == "X":
+        f1 = found["f1"].values[:, 0]
+        later = rate[:, -150:]
+        spectrum = np.abs(np.fft.rfft(later, axis=1))[:, 3] * 2 / 150
+        np.testing.assert_allclose(f1, spectrum, atol=1e-9)
+
+
+@pytest.mark.parametrize(("gain_at_low", "expected"), [(1.0, 1.0), (3.0, 3.0)])
+def test_gain_control_is_found_in_the_filters(gain_at_low: float, expected: float) -> None:
+    probe = drawn(GEOMETRY, contrast_adaptation.Config(draws=8), "contrast_adaptation")
+    onset, period = (round(100 * float(probe[key])) for key in ("onset", "period"))
+    rate = []
+    for course in probe["contrast"].values.astype(float):
+        gain = np.ones(len(course))
+        gain[onset + period : onset + 2 * period] = gain_at_low
+        rate.append(50 + 10 * gain * filtered(course, KERNEL))
+    found = contrast_adaptation.readout(response(probe, np.stack(rate)), probe)
+    assert found["gain_ratio"].values[0] == pytest.approx(expected, rel=0.1)
+    assert abs(found["gain_ratio"].values[0] - expected) < 4 * found["gain_ratio_error"].values[0] + 0.05
+    assert abs(found["speed_up"].values[0]) <= 0.021
+    peak_lag = found["lag"].values[np.abs(found["filter"].values[1, :, 0]).argmax()]
+    assert peak_lag == pytest.approx(0.08, abs=0.021)  # noise is held for three frames
+    for i, contrast in enumerate((0.35, 0.05, 0.35)):
+        part = probe["stimulus"].values[:, onset + i * period : onset + (i + 1) * period, 0, 0]
+        np.testing.assert_allclose(part.std(axis=1), contrast, rtol=1e-5)
+        np.testing.assert_allclose(part.mean(axis=1), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("differential", 1.0), ("plain", 0.0)])
+def test_object_motion_index(kind: str, expected: float) -> None:
+    probe = drawn(GEOMETRY, object_motion.Config(draws=6), "object_motion")
+    movie = probe["stimulus"].values.astype(float)
+    middle = GEOMETRY.shape[0] // 2
+    centre, edge = (np.abs(np.diff(movie[:, :, row], axis=1, prepend=0)).mean(axis=2) for row in (middle, 0))
+    moved = probe["time"].values > float(probe["onset"]) - 0.005
+    follows = np.abs(np.diff(movie[:, :, middle, 12], axis=1, prepend=0))
+    rate = 2 + 0 * centre
+    if kind == "plain":
+        rate += 10 * follows * moved
+    else:  # fires where centre and surround do not change together
+        apart = probe["apart"].values[:, None] > 0
+        rate += 10 * (apart & moved & (np.abs(centre - edge) > 1e-6))
+    found = object_motion.readout(response(probe, rate), probe)
+    assert found["index"].values[0] == pytest.approx(expected, abs=0.02)
+    assert found["index_error"].values[0] < 0.05
+    same = probe["stimulus"].values[:6][:, :, middle, 12], probe["stimulus"].values[6:][:, :, middle, 12]
+    np.testing.assert_array_equal(*same)  # the centre's trajectories are the same in both
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_polarity_reversal_is_seen_in_the_filters(sign: int) -> None:
+    config = polarity_reversal.Config(draws=10, shifts=8)
+    probe = drawn(GEOMETRY, config, "polarity_reversal")
+    time, onset, interval, window = probe["time"].values, *(float(probe[k]) for k in ("onset", "interval", "window"))
+    after = (time >= onset - 1e-9) & ((time - onset) % interval < window)
+    rate = np.stack([20 + 5 * filtered(c, KERNEL) for c in probe["centre"].values.astype(float)])
+    shifted = probe["shift"].values > 0
+    rate[shifted] += after * (40 + (sign - 1) * (rate[shifted] - 20))
+    found = polarity_reversal.readout(response(probe, rate), probe)
+    assert found["similarity"].values[0] * sign > 0.8
+    movie = probe["stimulus"].values
+    assert not np.array_equal(movie[10, -1, 0], movie[10, -1 - 90, 0])  # the periphery moves by a bar
+    np.testing.assert_array_equal(movie[0, 1:, 0], np.broadcast_to(movie[0, 1, 0], movie[0, 1:, 0].shape))
+
+
+def test_white_noise_finds_the_receptive_field_of_a_linear_cell() -> None:
+    probe = drawn(GEOMETRY, white_noise.Config(check=50, duration=30), "white_noise")
+    movie = probe["stimulus"].values[0].astype(float)
+    rate = 20 - 6 * filtered(movie[:, 12, 5], KERNEL)
+    found = white_noise.readout(response(probe, rate[None].clip(min=0)), probe)
+    assert found["centre_x"].values[0] == pytest.approx(probe["x"].values[5])
+    assert found["centre_y"].values[0] == pytest.approx(probe["y"].values[12])
+    assert found["time_to_peak"].values[0] == pytest.approx(0.08, abs=0.011)
+    assert found["polarity"].values[0] == -1
+    with pytest.raises(RetmechError, match=r"white_noise\.check = 5000 um"):
+        drawn(GEOMETRY, white_noise.Config(check=5000), "white_noise")
+
+
+def test_sparseness_of_a_single_moment_and_of_a_steady_rate() -> None:
+    probe = drawn(GEOMETRY, natural_scene.Config(duration=1), "natural_scene")
+    movie = probe["stimulus"].values[0, 20:]
+    assert movie.std() == pytest.approx(1, rel=1e-3)
+    rate = np.zeros((1, probe.sizes["time"]))
+    rate[0, 60] = 30
+    assert natural_scene.readout(response(probe, rate), probe)["sparseness"].values[0] == pytest.approx(1)
+    assert natural_scene.readout(response(probe, rate * 0 + 7), probe)["sparseness"].values[0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
+def test_a_cell_that_does_nothing_has_no_verdict(name: str) -> None:
+    module = registry.load("probe", name)
+    probe = drawn(GEOMETRY, module.Config(), name)
+    rate = response(probe, np.full((probe.sizes["condition"], probe.sizes["time"]), 3.0))
+    found = probe.drop_vars(["stimulus", "x", "y"]).assign(module.readout(rate, probe))
+    if name == "natural_scene":  # a steady rate is a response, and not a sparse one
+        assert module.verdict(found).tolist() == ["differs"]
+    else:
+        assert module.verdict(found).tolist() == ["no response"]
+    assert module.CRITERION
+
+
+def test_the_probe_in_the_guide_works_as_it_stands() -> None:
+    guide = (Path(__file__).parents[2] / "docs/extending.md").read_text()
+    code = re.search(r"as `retmech/probes/flicker.py`:\n\n```python\n(.*?)```", guide, re.DOTALL)
+    assert code
+    module: dict[str, Any] = {"__name__": "flicker"}
+    exec(code[1], module)
+    made = module["stimulus"](module["Config"](), GEOMETRY)
+    probe = xr.Dataset({"read": made.sweeps["read"]}, coords={"frequency": made.sweeps["frequency"]})
+    time = np.arange(made.movies.shape[1]) / 100
+    slow = np.stack([10 + 8 / (1 + f / 4) * made.movies[i][:, 0, 0] for i, f in enumerate(probe["frequency"].values)])
+    rate = xr.DataArray(slow[..., None], dims=("condition", "time", "cell"), coords={"time": time})
+    found = probe.assign(module["readout"](rate, probe))
+    np.testing.assert_allclose(found["amplitude"].values[:, 0], 8 / (1 + probe["frequency"].values / 4), rtol=1e-6)
+    assert module["verdict"](found).tolist() == ["matches"]
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
+def test_every_probe_is_answered_attributed_and_written(name: str, tmp_path: Path) -> None:
+    model = model_tree(random_network("channel"), CONFIGS["channel"])
+    path = tmp_path / f"{name}.nc"
+    io.write_pieces(synthesize(SMALL, registry.load("probe", name).Config(), name), schemas.PROBE, path, Provenance())
+    probe = io.read_dataset(path, schemas.PROBE, lazy=True)
+    found = respond(model, probe)
+    io.write(found, schemas.RESPONSE, tmp_path / "response.nc", Provenance())
+    assert set(found["verdict"].values) <= {"matches", "differs", "no response"}
+    part = probe.isel(condition=[-1], time=slice(0, 80))
+    attributions = attribute(model, part, AttributeSettings(compare=[]), name).gather().to_dataset()
+    np.testing.assert_allclose(attributions["response"], found["rate"].values[-1:, :80], rtol=1e-4, atol=1e-4)
+    assert float(abs(attributions["completeness_error"]).max()) < 1e-10 * float(found["rate"].max())
+
+
 def test_slope_ignores_conditions_without_a_response() -> None:
     x = np.array([1.0, 2.0, 3.0, 4.0])
     y = np.stack([2 * x + 1, np.where(x == 2, np.nan, -x), np.where(x == 1, 5.0, np.nan)], axis=1)
     np.testing.assert_allclose(slope(x, y)[:2], [2, -1])
     assert np.isnan(slope(x, y)[2])
+    rng = np.random.default_rng(0)
+    noisy = 3 * x[:, None] + 0.1 * rng.normal(size=(4, 500))
+    assert slope(x, noisy).std() == pytest.approx(np.sqrt((slope_error(x, noisy) ** 2).mean()), rel=0.1)
 
 
 def test_a_recorded_movie_is_the_test_movie_with_the_rates_of_that_time(recording: xr.DataTree) -> None:
