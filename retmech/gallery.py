@@ -20,10 +20,10 @@ GEOMETRY = Geometry((50, 50), 100.0, 25.0)  # pictures are drawn on the publishe
 
 INTRODUCTION = """# The probes
 
-Made by `make docs` from the files in `retmech/probes/`. Contrast is in standard deviations of the training movie (sd), and 0
-is grey; durations are rounded to whole frames. Pictures: defaults at 50 x 50 pixels of 25 um and 100 Hz; beside position against time
-through the middle of the field, one frame. A cell that does not respond has no readout (NaN) and the
-verdict `no response`; else the criterion says whether it `matches` or `differs` from what physiology found. `NAME_error` is a
+Made by `make docs` from the files in `retmech/probes/`. Contrast is in standard deviations of the training movie (sd), and
+0 is grey; durations are rounded to whole frames. Pictures: defaults at 50 x 50 pixels of 25 um and 100 Hz; beside position
+against time through the middle of the field, one frame. A cell that does not respond has no readout (NaN) and the verdict
+`no response`; else the criterion says whether it `matches` or `differs` from what physiology found. `NAME_error` is a
 standard error.
 """
 
