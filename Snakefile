@@ -13,6 +13,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/respond.smk"
+include: "workflow/rules/summarize.smk"
 include: "workflow/rules/attribute.smk"
 include: "workflow/rules/reduce.smk"
 include: "workflow/rules/consensus.smk"
@@ -25,5 +26,6 @@ rule all:
     default_target: True
     input:
         expand("results/{recording}/report.html", recording=RECORDINGS),
+        expand("results/{recording}/readouts.nc", recording=RECORDINGS),
         expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),

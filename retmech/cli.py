@@ -116,6 +116,18 @@ def _respond(args: argparse.Namespace) -> None:
     io.write(respond(model, probe), schemas.RESPONSE, args.output, provenance)
 
 
+def _summarize(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.summarize import summarize
+
+    files = _named(args.responses)
+    readouts = summarize({name: io.read_dataset(path, schemas.RESPONSE) for name, path in files.items()})
+    io.write(readouts, schemas.READOUTS, args.output, _provenance(args, "stages.summarize", **files))
+    partial = args.table.with_name(f".{args.table.name}.partial")
+    readouts.to_dataframe().to_csv(partial, index=False)
+    partial.replace(args.table)
+
+
 def _attribute(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.stages.attribute import attribute
@@ -301,6 +313,8 @@ def _parser() -> argparse.ArgumentParser:
     threads(sub)
     verb("synthesize", _synthesize, "Draw a probe stimulus.", "recording", "output")
     threads(verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False))
+    sub = verb("summarize", _summarize, "Put all readouts into one table.", "output", "table", config=False)
+    several(sub, "responses")
     threads(verb("attribute", _attribute, "Attribute responses to interneurons.", "model", "probe", "output"))
     several(verb("reduce", _reduce, "Reduce attributions to factors.", "output"), "attributions")
     sub = verb("consensus", _consensus, "Compare what several seeds, or recordings, have found.", "output")

@@ -174,6 +174,21 @@ class Response(_Open):
     cell: Coordinate[str] = _coordinate()
 
 
+class Readouts(_Strict):
+    """All readouts of a recording's models: a row for each model, seed, probe, cell and readout."""
+
+    value: np.float64 = _variable("row", units="1", nullable=True)
+    error: np.float64 = _variable("row", units="1", ge=0, nullable=True)
+    expected: np.float64 = _variable("row", units="1", nullable=True)
+    model: Coordinate[str] = _coordinate()
+    seed: Coordinate[str] = _coordinate()
+    probe: Coordinate[str] = _coordinate()
+    cell: Coordinate[str] = _coordinate()
+    readout: Coordinate[str] = _coordinate()
+    unit: Coordinate[str] = _coordinate()
+    verdict: Coordinate[str] = _coordinate()
+
+
 class Attributions(_Strict):
     """Attributions of a probe's responses; the first three variables keep the axes without symmetry (y, x) at the end."""
 
@@ -405,6 +420,7 @@ MODEL = FileType("model", 3, _Model, {"/weights": ()})
 PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
 RESPONSE = FileType("response", 2, Response)
+READOUTS = FileType("readouts", 1, Readouts)
 ATTRIBUTIONS = FileType(
     "attributions",
     2,
@@ -430,4 +446,4 @@ CIRCUIT = FileType(
         "/*": (),  # what holds the groups above
     },
 )
-ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)
+ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, READOUTS, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)

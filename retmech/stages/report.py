@@ -17,6 +17,7 @@ from retmech.report import recording as recording_figures
 from retmech.report.page import Picture, Section, Table, render
 from retmech.report.style import embed, style
 from retmech.settings import ReportSettings
+from retmech.stages.summarize import readouts_per_cell
 from retmech.study import Run, Study
 
 
@@ -203,7 +204,7 @@ def _performance(stimulus: str, performance: xr.Dataset) -> Table:
 def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
     response, attributions = run.responses[probe], run.attributions[probe]
     header = ["run", "readout", *map(str, response["cell"].values), "expected"]
-    rows = [row for name_ in _read(response) for row in _readout_rows(study, probe, name_)]
+    rows = [row for name_ in readouts_per_cell(response) for row in _readout_rows(study, probe, name_)]
     pictures = [
         Picture(
             embed(probe_figures.stimulus_and_responses(study.probes[probe], attributions.to_dataset(), response)),
@@ -221,12 +222,6 @@ def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
         pictures + _alternatives(attributions, response),
         [_verdicts(study, probe), Table("Readouts per cell", header, rows), *_agreement(attributions)],
     )
-
-
-def _read(response: xr.Dataset) -> list[str]:
-    """Names of the readouts that are one number for each cell; their errors stand beside them."""
-    names = [str(n) for n, v in response.data_vars.items() if v.dims == ("cell",)]
-    return [n for n in names if not n.endswith("_error") and n != "verdict"]
 
 
 def _readout_rows(study: Study, probe: str, name: str) -> list[list[str]]:

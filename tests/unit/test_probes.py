@@ -34,6 +34,7 @@ from retmech.probes._probe import bars, disc, sine_wave, slope, slope_error, squ
 from retmech.settings import AttributeSettings
 from retmech.stages.attribute import attribute
 from retmech.stages.respond import respond
+from retmech.stages.summarize import summarize
 from retmech.stages.synthesize import synthesize, takes_recording
 from tests.networks import CONFIGS, drawn, model_tree, random_network
 from tests.networks import GEOMETRY as SMALL
@@ -363,6 +364,23 @@ def test_every_probe_is_answered_attributed_and_written(name: str, tmp_path: Pat
     attributions = attribute(model, part, AttributeSettings(compare=[]), name).gather().to_dataset()
     np.testing.assert_allclose(attributions["response"], found["rate"].values[-1:, :80], rtol=1e-4, atol=1e-4)
     assert float(abs(attributions["completeness_error"]).max()) < 1e-10 * float(found["rate"].max())
+
+
+def test_readouts_of_all_runs_are_one_table(tmp_path: Path) -> None:
+    model = model_tree(random_network("channel"), CONFIGS["channel"])
+    probe = drawn(SMALL, omitted_flash.Config(), "omitted_flash")
+    found = respond(model, probe)
+    found["slope"].values[:] = [0.9, np.nan, 1.1]
+    table = summarize({"bn_cnn/seed3/omitted_flash": found, "ln/seed1/other": found})
+    io.write(table, schemas.READOUTS, tmp_path / "readouts.nc", Provenance())
+    frame = table.to_dataframe()
+    assert len(frame) == 6
+    own = frame[(frame.model == "bn_cnn") & (frame.readout == "slope")].set_index("cell")
+    assert own.loc["c", "value"] == pytest.approx(1.1)
+    assert np.isnan(own.loc["b", "value"])
+    assert set(own.seed) == {"3"}
+    assert set(own.expected) == {1.0}
+    assert own.loc["a", "verdict"] == found["verdict"].values[0]
 
 
 def test_slope_ignores_conditions_without_a_response() -> None:

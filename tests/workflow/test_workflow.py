@@ -78,7 +78,7 @@ def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
         folder = f"results/tiny/{run_}"
         expected |= {f"{folder}/reduction.nc", f"{folder}/circuit.nc"} | {f"{folder}/attributions/{p}.nc" for p in probes}
         expected |= {f"{folder}/circuit/{name}" for name in EXPORTED}
-    expected.add("results/tiny/bn_cnn/consensus.nc")
+    expected |= {f"results/tiny/{name}" for name in ("bn_cnn/consensus.nc", "readouts.nc", "readouts.csv")}
     assert set(results(finished)) == expected
 
 
@@ -166,7 +166,7 @@ def test_swapped_values_are_seen(copy: Path) -> None:
 
 def test_a_probe_touches_no_other_probe_and_no_training(copy: Path) -> None:
     change(copy, "synthesize", latency={"contrasts": [-1, -4]})
-    assert planned(copy) == {"synthesize", "respond", "attribute", *DOWNSTREAM_OF_REDUCE}
+    assert planned(copy) == {"synthesize", "respond", "summarize", "attribute", *DOWNSTREAM_OF_REDUCE}
 
 
 def test_a_wrong_config_stops_before_any_job(copy: Path) -> None:

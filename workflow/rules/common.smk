@@ -144,6 +144,11 @@ def probe_arguments(wildcards, input):
     return named(PROBES, input.probes)
 
 
+def response_arguments(wildcards, input):
+    """model/seedN/probe=PATH of all responses to a recording's probes."""
+    return named([f"{run}/{probe}" for run in all_runs(MODELS) for probe in PROBES], input.responses)
+
+
 def run_arguments(kind, runs):
     """NAME=PATH arguments of one kind of file of several runs."""
 
