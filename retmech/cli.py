@@ -101,6 +101,8 @@ def _synthesize(args: argparse.Namespace) -> None:
     probe = synthesize(geometry_of(recording), settings, settings.probe, recording)
     # A probe that is only drawn on the recording's geometry is the same for all recordings that have it.
     inputs = {"recording": args.recording} if takes_recording(settings.probe) else {}
+    if hasattr(settings, "path"):
+        inputs["movie"] = Path(settings.path)
     provenance = _provenance(args, "stages.synthesize", f"probes.{settings.probe}", **inputs)
     io.write_pieces(probe, schemas.PROBE, args.output, provenance)
 

@@ -96,6 +96,11 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
         for stimulus, path in files.items()
         if path not in made and not (root / path).is_file()
     ]
+    problems += [
+        f"config.yaml: synthesize.{name}.path = {settings['path']!r}: there is no such file"
+        for name, settings in config["synthesize"].items()
+        if "path" in settings and not (root / settings["path"]).is_file()
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
 

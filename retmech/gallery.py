@@ -12,7 +12,7 @@ from retmech import registry
 from retmech.geometry import Geometry
 from retmech.labels import cell_coordinate
 from retmech.reference import rows_of
-from retmech.stages.synthesize import synthesize, takes_recording
+from retmech.stages.synthesize import drawn_from_defaults, synthesize
 
 PAGE = Path("docs/probes.md")
 IMAGES = Path("docs/images/probes")
@@ -38,13 +38,13 @@ def page() -> str:
 def _probe(name: str) -> str:
     module = registry.load("probe", name)
     parts = [f"\n## {name}\n\n{_text(module)}\n"]
-    if not takes_recording(name):
+    if drawn_from_defaults(name):
         parts.append(f"\n![Stimulus of {name}](images/probes/{name}.png)\n")
     parts.append(f"\n**Found in retinas.** {module.FOUND} ({module.SOURCE})\n")
     parts.append("\n| parameter | type | range | default | meaning |\n|---|---|---|---|---|\n")
     parts += list(rows_of(module.Config))
     parts.append(f"\n**Readouts.** {_text(module.readout)}\n")
-    if not takes_recording(name):
+    if drawn_from_defaults(name):
         parts.append("\n| readout | dims | unit | meaning |\n|---|---|---|---|\n")
         parts += list(_readouts(name, module))
     parts.append(f"\n**Matches:** {module.CRITERION}.\n")
@@ -78,7 +78,7 @@ def write(folder: Path) -> None:
 
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
     for name in registry.names("probe"):
-        if not takes_recording(name):
+        if drawn_from_defaults(name):
             config = registry.load("probe", name).Config()
             with style():
                 picture = stimuli(synthesize(GEOMETRY, config, name).gather().to_dataset())

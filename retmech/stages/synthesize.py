@@ -47,6 +47,12 @@ def _parts(header: xr.Dataset, movies: Movies) -> Iterator[xr.DataTree]:
         yield xr.DataTree(xr.Dataset({"stimulus": movie}, coords=where))
 
 
+def drawn_from_defaults(probe: str) -> bool:
+    """Whether a probe needs nothing but a geometry: neither a recording nor a file."""
+    config = registry.load("probe", probe).Config
+    return not takes_recording(probe) and not any(field.is_required() for field in config.model_fields.values())
+
+
 def takes_recording(probe: str) -> bool:
     """Whether a probe's movie is taken from the recording itself, not drawn on its geometry."""
     return hasattr(registry.load("probe", probe), "excerpt")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import xarray as xr
@@ -30,12 +31,13 @@ from retmech.probes import (
     step,
     white_noise,
 )
+from retmech.probes import movie as movie_probe
 from retmech.probes._probe import bars, disc, sine_wave, slope, slope_error, square_wave
 from retmech.settings import AttributeSettings
 from retmech.stages.attribute import attribute
 from retmech.stages.respond import respond
 from retmech.stages.summarize import summarize
-from retmech.stages.synthesize import synthesize, takes_recording
+from retmech.stages.synthesize import drawn_from_defaults, synthesize
 from tests.networks import CONFIGS, drawn, model_tree, random_network
 from tests.networks import GEOMETRY as SMALL
 
@@ -50,7 +52,7 @@ def bump(time: np.ndarray, at: float, height: float = 20.0) -> np.ndarray:
     return height * np.exp(-0.5 * ((time - at) / 0.02) ** 2)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if drawn_from_defaults(name)])
 def test_every_probe_has_the_symmetry_it_declares_and_starts_grey(name: str) -> None:
     probe = drawn(GEOMETRY, registry.load("probe", name).Config(), name)
     movie = probe["stimulus"]
@@ -322,7 +324,7 @@ def test_sparseness_of_a_single_moment_and_of_a_steady_rate() -> None:
     assert natural_scene.readout(response(probe, rate * 0 + 7), probe)["sparseness"].values[0] == pytest.approx(0)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if drawn_from_defaults(name)])
 def test_a_cell_that_does_nothing_has_no_verdict(name: str) -> None:
     module = registry.load("probe", name)
     probe = drawn(GEOMETRY, module.Config(), name)
@@ -351,7 +353,7 @@ def test_the_probe_in_the_guide_works_as_it_stands() -> None:
     assert module["verdict"](found).tolist() == ["matches"]
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names("probe") if not takes_recording(name)])
+@pytest.mark.parametrize("name", [name for name in registry.names("probe") if drawn_from_defaults(name)])
 def test_every_probe_is_answered_attributed_and_written(name: str, tmp_path: Path) -> None:
     model = model_tree(random_network("channel"), CONFIGS["channel"])
     path = tmp_path / f"{name}.nc"
@@ -381,6 +383,65 @@ def test_readouts_of_all_runs_are_one_table(tmp_path: Path) -> None:
     assert set(own.seed) == {"3"}
     assert set(own.expected) == {1.0}
     assert own.loc["a", "verdict"] == found["verdict"].values[0]
+
+
+def write_movie(path: Path, frames: np.ndarray) -> None:
+    """A movie (time, y, x), uint8, in the format that the name says."""
+    if path.suffix == ".npy":
+        np.save(path, frames)
+    elif path.suffix == ".nc":
+        xr.Dataset({"frames": (("t", "row", "column"), frames)}).to_netcdf(path)
+    else:
+        codec = {".mp4": ("mpeg4", "yuv420p"), ".gif": ("gif", "rgb8")}[path.suffix]
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec[0], rate=50)
+            stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], codec[1]
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.repeat(frame[..., None], 3, -1), format="rgb24")))
+            container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".nc", ".mp4", ".gif"])
+def test_a_movie_of_ones_own_is_shown_as_it_is(suffix: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[:20, :24]
+    frames = np.stack([127 + 100 * np.sin((x + 2 * t) / 4) * np.cos(y / 5) for t in range(30)]).astype(np.uint8)
+    path = tmp_path / f"wave{suffix}"
+    write_movie(path, frames)
+    probe = drawn(GEOMETRY, movie_probe.Config(path=str(path), contrast=2.0), "movie")
+    shown = probe["stimulus"].values[0, 20:]
+    assert shown.std() == pytest.approx(2, rel=1e-4)
+    if suffix in {".mp4", ".gif"}:  # 50 frames a second, each shown twice
+        assert len(shown) == 60
+        shown = shown[::2]
+    assert np.corrcoef(shown.ravel(), frames.ravel())[0, 1] > (0.9999 if suffix in {".npy", ".nc"} else 0.97)
+    small = Geometry((10, 12), 100.0, 50.0)
+    with pytest.raises(RetmechError, match=r"frames of 20 x 24 pixels; the recording has 10 x 12\. Set `resize: true`"):
+        drawn(small, movie_probe.Config(path=str(path)), "movie")
+    assert drawn(small, movie_probe.Config(path=str(path), resize=True), "movie")["stimulus"].shape[2:] == (10, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.npy", None, "does not exist"),
+        ("broken.mp4", b"no video", "cannot be read as a movie"),
+        ("broken.npy", b"no numbers", "cannot be read as a movie"),
+        ("broken.nc", b"no data", "cannot be read as a movie"),
+        ("flat.npy", np.zeros((4, 4)), r"expected numbers \(time, y, x\); found float64 \(4, 4\)"),
+        ("objects.npy", np.array([{"a": 1}], dtype=object), "cannot be read as a movie"),
+        ("nan.npy", np.full((3, 20, 24), np.nan), "not finite"),
+        ("grey.npy", np.full((3, 20, 24), 7.0), "all pixels are 7"),
+    ],
+)
+def test_a_movie_that_is_none_is_refused(name: str, content: object, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content, allow_pickle=True)
+    with pytest.raises(RetmechError, match=says) as error:
+        drawn(GEOMETRY, movie_probe.Config(path=str(path)), "movie")
+    assert str(path) in str(error.value)
 
 
 def test_slope_ignores_conditions_without_a_response() -> None:

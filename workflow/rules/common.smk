@@ -149,6 +149,12 @@ def response_arguments(wildcards, input):
     return named([f"{run}/{probe}" for run in all_runs(MODELS) for probe in PROBES], input.responses)
 
 
+def movie_files(wildcards):
+    """The file that a probe is read from, if it is one; like a raw recording, it is never older or newer than what is made of it."""
+    path = CONFIG["synthesize"][wildcards.probe].get("path")
+    return [ancient(path)] if path else []
+
+
 def run_arguments(kind, runs):
     """NAME=PATH arguments of one kind of file of several runs."""
 

@@ -1,6 +1,7 @@
 rule synthesize:
     input:
-        "results/{recording}/recording.nc",
+        recording="results/{recording}/recording.nc",
+        movie=movie_files,
     output:
         "results/{recording}/probes/{probe}.nc",
     log:
@@ -13,4 +14,4 @@ rule synthesize:
         config=stage("synthesize", "probe"),
         code=code("synthesize"),
     shell:
-        "retmech synthesize --config {params.config:q} --recording {input:q} --output {output:q} &> {log:q}"
+        "retmech synthesize --config {params.config:q} --recording {input.recording:q} --output {output:q} &> {log:q}"
