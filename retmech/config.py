@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union
 
+import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from retmech import registry
@@ -23,6 +24,8 @@ from retmech.settings import (
     Settings,
     SimulateSettings,
 )
+
+PRESETS = Path(__file__).parent / "presets"
 
 SIMULATED = ("naturalscene", "whitenoise")  # the stimulus classes of a simulated recording
 
@@ -51,6 +54,7 @@ def config_model() -> type[Settings]:
         ingest=(dict[Name, IngestSettings], Field({}, description="by recording; defaults where one is omitted")),
         train=(_by_name("architecture"), Field(min_length=1, description="models")),
         evaluate=(EvaluateSettings, Field(EvaluateSettings())),
+        presets=(list[Name], Field([], description="published sets of probes, shown beside those of `synthesize`")),
         synthesize=(_by_name("probe"), Field(min_length=1, description="probe stimuli")),
         attribute=(AttributeSettings, Field(AttributeSettings())),
         reduce=(ReduceSettings, Field(ReduceSettings())),
@@ -68,7 +72,7 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     ConfigError
         Naming every wrong key by its path, its value and what is allowed.
     """
-    raw = {section: _named(section, value) for section, value in raw.items()}
+    raw = {section: _named(section, value) for section, value in _with_presets(raw, source).items()}
     try:
         config = config_model().model_validate(raw).model_dump(mode="json")
     except ValidationError as error:
@@ -79,6 +83,24 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
     return config
+
+
+def preset_names() -> list[str]:
+    """Return the names of the published sets of probes."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def _with_presets(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Add the probes of presets to those of the config, which go before them where names are the same."""
+    asked = raw.get("presets") or []
+    unknown = [name for name in asked if name not in preset_names()] if isinstance(asked, list) else [asked]
+    if unknown:
+        raise ConfigError(f"{source}: presets = {unknown}: expected a list of {', '.join(preset_names())}")
+    probes: dict[str, Any] = {}
+    for name in asked:
+        probes |= yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    own = raw.get("synthesize") or {}
+    return {**raw, "synthesize": {**probes, **own}} if probes and isinstance(own, Mapping) else dict(raw)
 
 
 def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from retmech import gallery, provenance, reference
-from retmech.config import check_files, section_settings, validate
+from retmech import gallery, provenance, reference, registry
+from retmech.config import check_files, preset_names, section_settings, validate
 from retmech.errors import ConfigError
+from retmech.geometry import Geometry
+from retmech.stages.synthesize import drawn_from_defaults
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +97,21 @@ def test_a_stage_checks_its_own_section() -> None:
     assert section_settings("train", {"architecture": "ln", "epochs": 3}).epochs == 3
     with pytest.raises(ConfigError, match=r"rank = 0"):
         section_settings("reduce", {"rank": 0})
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_presets_can_be_drawn_and_give_way_to_the_config(preset: str) -> None:
+    config = validate(changed("presets", [preset]))
+    probes = config["synthesize"]
+    assert probes["omitted_flash"]["contrast"] == -3  # the config's own
+    assert probes["frequency_doubling"]["probe"] == "reversing_grating"
+    for settings in probes.values():
+        if drawn_from_defaults(settings["probe"]):
+            module = registry.load("probe", settings["probe"])
+            made = module.stimulus(module.Config.model_validate(settings), Geometry((50, 50), 100.0, 50.0))
+            assert made.movies[0].shape == made.movies.shape[1:]
+    with pytest.raises(ConfigError, match=r"presets = \['none'\]: expected a list of maheswaranathan2023"):
+        validate(changed("presets", ["none"]))
 
 
 def test_the_reference_is_in_step_with_the_types() -> None:
