@@ -27,6 +27,7 @@ bench: $(STAMP)
 	python -m benchmarks.convergence
 	python -m benchmarks.attribution
 	python -m benchmarks.reduction
+	python -m benchmarks.probes
 
 docs: $(STAMP)
 	retmech docs

@@ -173,6 +173,34 @@ def filtered(movie: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 KERNEL = np.exp(-0.5 * ((np.arange(30) - 8) / 2.5) ** 2)
 
 
+def test_an_ln_cell_has_the_latency_of_its_filter() -> None:
+    probe = drawn(GEOMETRY, latency.Config(flash=10), "latency")
+    rate = np.stack([5 * filtered(-movie, KERNEL).clip(min=0) for movie in probe["stimulus"].values[:, :, 0, 0].astype(float)])
+    found = latency.readout(response(probe, rate), probe)
+    seen = np.isfinite(found["peak_latency"].values[:, 0])
+    assert seen.sum() >= 6
+    np.testing.assert_allclose(found["peak_latency"].values[seen, 0], 0.08, atol=1e-3)
+    assert found["slope"].values[0] == pytest.approx(0, abs=1e-3)
+    assert latency.verdict(probe.drop_vars(["stimulus", "x", "y"]).assign(found)).tolist() == ["differs"]
+
+
+def test_gain_control_anticipates_and_a_linear_cell_does_not() -> None:
+    """Gain control after Berry et al. (1999): the response falls behind its own recent past."""
+    probe = drawn(GEOMETRY, motion_anticipation.Config(speeds=[440, 880]), "motion_anticipation")
+    x, velocity = probe["x"].values, probe["velocity"].values
+    receptive_field = np.exp(-0.5 * ((x - 50) / 150) ** 2)
+    kernel = KERNEL / KERNEL.sum()
+    linear = np.stack([filtered(-line @ receptive_field, kernel) for line in probe["stimulus"].values[:, :, 0].astype(float)])
+    recent = np.stack([filtered(r, np.exp(-np.arange(100) / 15) / 15) for r in linear])
+    delay = float(np.arange(30) @ kernel) / 100
+    leads = {}
+    for name, rate in (("linear", 40 * linear), ("controlled", 40 * linear / (1 + 2 * recent) ** 2)):
+        found = motion_anticipation.readout(response(probe, rate), probe)
+        leads[name] = found["lead_time"].values[np.isfinite(velocity), 0]
+    np.testing.assert_allclose(leads["linear"], -delay, atol=0.012)  # behind by its filter's delay
+    assert (leads["controlled"] > leads["linear"] + 0.03).all()
+
+
 @pytest.mark.parametrize("polarity", [1, -1])
 def test_a_step_tells_polarity_and_transience(polarity: int) -> None:
     probe = drawn(GEOMETRY, step.Config(), "step")
