@@ -38,23 +38,14 @@ class Method:
     approximate: Callable[[Matrix, Matrix], Matrix]
 
 
-def principal(matrix: Matrix, count: int) -> tuple[Matrix, Matrix]:
-    """Principal axes through the origin and the relative error with the first 1, 2, ... of them.
+def principal(matrix: Matrix, count: int) -> Matrix:
+    """Principal axes (component, column) through the origin.
 
     The matrix is not centred, since zero attribution has a meaning. Axes point to where their largest entry is positive.
-
-    Returns
-    -------
-    axes : (component, column)
-    error : (component,)
     """
-    values, vectors = np.linalg.eigh(matrix.T @ matrix)
-    values, axes = np.maximum(values[::-1], 0), vectors[:, ::-1].T[:count]
+    axes = np.linalg.eigh(matrix.T @ matrix)[1][:, ::-1].T[:count]
     largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
-    total = values.sum()
-    left = np.maximum(total - np.cumsum(values)[:count], 0)
-    return axes, np.sqrt(left / total) if total > 0 else np.zeros(len(axes))
+    return np.asarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
 
 def _clusters(matrix: Matrix, rank: int, seed: int) -> Matrix:
@@ -101,7 +92,7 @@ def _penalty(matrix: Matrix) -> float:
 
 METHODS = {
     "nmf": Method(lambda matrix, rank, seed: nonnegative(matrix, rank, seed).loading, lambda m, h: activations(m, h) @ h),
-    "pca": Method(lambda matrix, rank, seed: principal(matrix, rank)[0], lambda m, axes: m @ axes.T @ axes),
+    "pca": Method(lambda matrix, rank, seed: principal(matrix, rank), lambda m, axes: m @ axes.T @ axes),
     "kmeans": Method(_clusters, _nearest),
     "dictionary": Method(_dictionary, _coded),
 }

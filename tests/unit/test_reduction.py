@@ -69,11 +69,10 @@ def test_canonical_form_does_not_depend_on_the_initialization() -> None:
 
 def test_principal_axes_are_those_of_scikit_learn() -> None:
     matrix = np.random.default_rng(0).normal(size=(200, 9)) @ np.diag(np.arange(1, 10))
-    axes, error = principal(matrix, 4)
+    axes = principal(matrix, 4)
     svd = TruncatedSVD(4, algorithm="arpack", random_state=0).fit(matrix)
     assert np.abs(np.abs(axes @ svd.components_.T) - np.eye(4)).max() < 1e-6
-    residual = matrix - matrix @ axes.T @ axes
-    assert error[-1] == pytest.approx(np.linalg.norm(residual) / np.linalg.norm(matrix), rel=1e-9)
+    assert (axes[np.arange(4), np.abs(axes).argmax(axis=1)] > 0).all()
 
 
 def test_methods_are_scored_on_times_that_they_have_not_seen() -> None:
