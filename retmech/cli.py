@@ -94,16 +94,25 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _synthesize(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.labels import geometry_of
-    from retmech.stages.synthesize import synthesize, takes_recording
+    from retmech.stages.synthesize import source_of, synthesize
 
+    _use_threads(args)
     settings = _settings(args)
-    recording = io.read(args.recording, schemas.RECORDING, lazy=True)
-    probe = synthesize(geometry_of(recording), settings, settings.probe, recording)
+    recording = source = io.read(args.recording, schemas.RECORDING, lazy=True)
     # A probe that is only drawn on the recording's geometry is the same for all recordings that have it.
-    inputs = {"recording": args.recording} if takes_recording(settings.probe) else {}
+    inputs, modules = {}, [f"probes.{settings.probe}"]
+    if source_of(settings.probe) == "recording":
+        inputs["recording"] = args.recording
+    elif source_of(settings.probe) == "model":
+        if args.model is None:
+            raise ConfigError(f"{settings.probe} is made with a trained model: --model is missing.")
+        source = io.read(args.model, schemas.MODEL)
+        inputs["model"] = args.model
+        modules.append(_architecture(source))
     if hasattr(settings, "path"):
         inputs["movie"] = Path(settings.path)
-    provenance = _provenance(args, "stages.synthesize", f"probes.{settings.probe}", **inputs)
+    probe = synthesize(geometry_of(recording), settings, settings.probe, source)
+    provenance = _provenance(args, "stages.synthesize", *modules, **inputs)
     io.write_pieces(probe, schemas.PROBE, args.output, provenance)
 
 
@@ -313,7 +322,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("evaluate", _evaluate, "Hold models against the recording.", "recording", "output", config=False)
     several(sub, "model")
     threads(sub)
-    verb("synthesize", _synthesize, "Draw a probe stimulus.", "recording", "output")
+    sub = verb("synthesize", _synthesize, "Draw a probe stimulus.", "recording", "output")
+    sub.add_argument("--model", type=Path, help="for a probe that is made with a trained model")
+    threads(sub)
     threads(verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False))
     sub = verb("summarize", _summarize, "Put all readouts into one table.", "output", "table", config=False)
     several(sub, "responses")

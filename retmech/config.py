@@ -242,9 +242,22 @@ def _probe_checks(config: dict[str, Any]) -> list[str]:
     missing = [name for name in probes if name not in attribute["frames"]]
     if attribute["baseline"] == "frame" and missing:
         problems.append(f"attribute.baseline = 'frame': attribute.frames names none for {', '.join(missing)}")
+    first = min(config["seeds"])
     for name, settings in probes.items():
+        if "model" in settings:
+            problems += _climbed_checks(config, name, settings["model"], first if settings["seed"] is None else settings["seed"])
         for recording, files in config["recordings"].items():
             if "stimulus" in settings and settings["stimulus"] not in files:
                 has = ", ".join(files)
                 problems.append(f"synthesize.{name}.stimulus = {settings['stimulus']!r}: recording {recording!r} has only {has}")
     return problems
+
+
+def _climbed_checks(config: dict[str, Any], probe: str, model: str, seed: int) -> list[str]:
+    """Whether the model that a probe's movies are made with is trained at all."""
+    if model not in config["train"]:
+        return [f"synthesize.{probe}.model = {model!r}: there is no such model; train: {', '.join(config['train'])}"]
+    seeds = config["seeds"] if model not in config["evaluate"]["baselines"] else [min(config["seeds"])]
+    if seed not in seeds:
+        return [f"synthesize.{probe}.seed = {seed}: {model} is not trained from it; its seeds: {', '.join(map(str, seeds))}"]
+    return []

@@ -120,6 +120,6 @@ def explained(kind: str, seed: int = 0, target: Target = "rate") -> Inputs:
     return Inputs(model, probes, found, reduction, recording)
 
 
-def drawn(geometry: Geometry, config: Settings, probe: str, recording: xr.DataTree | None = None) -> xr.Dataset:
+def drawn(geometry: Geometry, config: Settings, probe: str, source: xr.DataTree | None = None) -> xr.Dataset:
     """A whole probe in memory."""
-    return synthesize(geometry, config, probe, recording).gather().to_dataset()
+    return synthesize(geometry, config, probe, source).gather().to_dataset()

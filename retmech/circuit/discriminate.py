@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from retmech.ascent import climb, display
 from retmech.circuit.module import ReducedCircuit
 from retmech.models.convolution import spatiotemporal
 
@@ -55,30 +56,21 @@ def discriminate(
     generator = torch.Generator().manual_seed(seed)
     starts = torch.randn(STARTS, frames, *shape, generator=generator)
     low, high = (float(circuits[0].contrast(torch.tensor(end))) for end in (0.0, 255.0))
-    starts = _display(starts, contrast, low, high)
-    climbed = torch.stack([_climb(circuits, start, contrast, low, high) for start in starts])
+    starts = display(starts, contrast, low, high)
+
+    def objective(movie: Tensor) -> Tensor:
+        return _objective(circuits, _difference(circuits, movie[None]))[0]
+
+    def shown(movie: Tensor) -> Tensor:
+        return display(movie, contrast, low, high)
+
+    climbed = torch.stack([climb(objective, start, shown, STEPS, STEP) for start in starts])
     with torch.no_grad():
         reference = _difference(circuits, starts).mean(dim=0)
         difference = _difference(circuits, climbed)
         movie = climbed[_objective(circuits, difference).argmax()]
         rates = torch.cat(_rates(circuits, movie[None]))
     return Discriminating(movie, rates, (rates[0] - rates[1]).square().mean(dim=0).sqrt(), reference)
-
-
-def _climb(circuits: tuple[ReducedCircuit, ReducedCircuit], movie: Tensor, contrast: float, low: float, high: float) -> Tensor:
-    best, highest = movie, -1.0
-    length = STEP * float(movie.norm())
-    for _ in range(STEPS):
-        movie = movie.detach().requires_grad_(True)
-        value = _objective(circuits, _difference(circuits, movie[None]))[0]
-        (gradient,) = torch.autograd.grad(value, movie)
-        if value.item() > highest:
-            best, highest = movie.detach(), value.item()
-        size = float(gradient.norm())
-        if size == 0:
-            break
-        movie = _display(movie.detach() + length / size * gradient, contrast, low, high)
-    return best
 
 
 def _rates(circuits: tuple[ReducedCircuit, ReducedCircuit], movies: Tensor) -> list[Tensor]:
@@ -93,9 +85,3 @@ def _difference(circuits: tuple[ReducedCircuit, ReducedCircuit], movies: Tensor)
 
 def _objective(circuits: tuple[ReducedCircuit, ReducedCircuit], difference: Tensor) -> Tensor:
     return (difference / circuits[0].scale).square().mean(dim=1)
-
-
-def _display(movie: Tensor, contrast: float, low: float, high: float) -> Tensor:
-    """Scale to a root mean square contrast, and cut to what the display can show."""
-    rms = movie.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt()
-    return (movie * contrast / rms.clamp(min=1e-12)).clamp(low, high)

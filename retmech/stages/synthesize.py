@@ -1,6 +1,7 @@
 """Draw a probe stimulus on the geometry of a recording."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -12,19 +13,27 @@ from retmech.pieces import Pieces
 from retmech.probes._probe import Movies
 from retmech.settings import Settings
 
+# What a probe's movies are made from, by the function in its module that makes them.
+SOURCES: dict[str, Literal["geometry", "recording", "model"]] = {
+    "stimulus": "geometry",
+    "excerpt": "recording",
+    "climbed": "model",
+}
 
-def synthesize(geometry: Geometry, config: Settings, probe: str, recording: xr.DataTree | None = None) -> Pieces:
+
+def synthesize(geometry: Geometry, config: Settings, probe: str, source: xr.DataTree | None = None) -> Pieces:
     """Return a probe's movies, one condition at a time, with their sweeps and the symmetry that the probe declares.
 
     Contrast is in standard deviations of the training movie; time 0 is the first frame, and before it the screen is grey.
 
     Parameters
     ----------
-    recording
-        Only for probes that take their movie from it.
+    source
+        The recording or the trained model that the movies are made from, for probes that need one.
     """
     module = registry.load("probe", probe)
-    drawn = module.excerpt(config, recording) if takes_recording(probe) else module.stimulus(config, geometry)
+    made_by = next(name for name in SOURCES if hasattr(module, name))
+    drawn = getattr(module, made_by)(config, geometry if SOURCES[made_by] == "geometry" else source)
     sweeps = dict(drawn.sweeps)
     along = {name: v for name, v in sweeps.items() if v.dims == ("condition",)}
     header = xr.Dataset(
@@ -47,12 +56,13 @@ def _parts(header: xr.Dataset, movies: Movies) -> Iterator[xr.DataTree]:
         yield xr.DataTree(xr.Dataset({"stimulus": movie}, coords=where))
 
 
+def source_of(probe: str) -> Literal["geometry", "recording", "model"]:
+    """What a probe's movies are made from: drawn on a geometry, cut from the recording, or climbed with a trained model."""
+    module = registry.load("probe", probe)
+    return next(source for name, source in SOURCES.items() if hasattr(module, name))
+
+
 def drawn_from_defaults(probe: str) -> bool:
-    """Whether a probe needs nothing but a geometry: neither a recording nor a file."""
+    """Whether a probe needs nothing but a geometry: neither a recording, nor a model, nor a file."""
     config = registry.load("probe", probe).Config
-    return not takes_recording(probe) and not any(field.is_required() for field in config.model_fields.values())
-
-
-def takes_recording(probe: str) -> bool:
-    """Whether a probe's movie is taken from the recording itself, not drawn on its geometry."""
-    return hasattr(registry.load("probe", probe), "excerpt")
+    return source_of(probe) == "geometry" and not any(field.is_required() for field in config.model_fields.values())

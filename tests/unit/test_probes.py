@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +17,12 @@ from retmech.errors import RetmechError
 from retmech.geometry import Geometry
 from retmech.io import Provenance
 from retmech.labels import geometry_of
+from retmech.models.architectures import ln
+from retmech.models.network import Network
 from retmech.probes import (
     contrast_adaptation,
     latency,
+    most_exciting,
     motion_anticipation,
     motion_reversal,
     natural_scene,
@@ -83,20 +87,38 @@ def test_moving_bars_have_the_speed_asked_in_both_directions() -> None:
             assert np.polyfit(time[inside], (movie @ x)[inside] / mass[inside], 1)[0] == pytest.approx(velocity, rel=0.01)
 
 
-@pytest.mark.parametrize(("follows", "expected"), [("expected flash", 1.0), ("last flash", 0.0)])
-def test_omitted_flash_slope(follows: str, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("follows", "late", "expected", "verdict"),
+    [("expected flash", 0, 1.0, "matches"), ("last flash", 0, 0.0, "differs"), ("expected flash", 35, 1.0, "matches")],
+)
+def test_omitted_flash_slope(follows: str, late: float, expected: float, verdict: str) -> None:
+    """A burst is timed to what it follows, whether or not a larger late response to the last flash lies in the same window."""
     probe = drawn(GEOMETRY, omitted_flash.Config(), "omitted_flash")
     time, last = probe["time"].values, float(probe["last_flash"])
-    at = [last + (p if follows == "expected flash" else 0.1) + 0.12 for p in probe["period"].values]
-    found = omitted_flash.readout(response(probe, np.stack([bump(time, t) for t in at])), probe)
+    after_flash = bump(time, last + 0.22, 20 if follows == "last flash" else late)
+    own = [bump(time, last + p + 0.12) * (follows == "expected flash") for p in probe["period"].values[:-1]]
+    rate = np.stack([*(burst + after_flash for burst in own), after_flash])
+    found = omitted_flash.readout(response(probe, rate), probe)
     assert found["slope"].values[0] == pytest.approx(expected, abs=0.02)
-    np.testing.assert_allclose(found["peak_time"].values[:, 0], np.array(at) - last, atol=1e-3)
+    delay = probe["period"].values[:-1] * (follows == "expected flash") + (0.12 if follows == "expected flash" else 0.22)
+    np.testing.assert_allclose(found["peak_time"].values[:-1, 0], delay, atol=1e-3)
+    assert omitted_flash.verdict(probe.drop_vars(["stimulus", "x", "y"]).assign(found)).tolist() == [verdict]
+
+
+def test_a_response_that_only_fades_after_the_last_flash_is_no_burst() -> None:
+    probe = drawn(GEOMETRY, omitted_flash.Config(), "omitted_flash")
+    time, last = probe["time"].values, float(probe["last_flash"])
+    fading = 20 * np.exp(-np.clip(time - last, 0, None) / 0.1) * (time >= last)
+    found = omitted_flash.readout(response(probe, np.tile(fading, (6, 1))), probe)
+    assert np.isnan(found["slope"].values[0])
+    assert omitted_flash.verdict(probe.drop_vars(["stimulus", "x", "y"]).assign(found)).tolist() == ["differs"]
 
 
 def test_a_short_tail_and_periods_of_the_same_frames_are_harmless() -> None:
     probe = drawn(GEOMETRY, omitted_flash.Config(periods=[80, 82, 160], tail=10), "omitted_flash")
-    np.testing.assert_allclose(probe["period"], [0.08, 0.16])
-    rate = np.stack([bump(probe["time"].values, float(probe["last_flash"]) + p + 0.2) for p in probe["period"].values])
+    np.testing.assert_allclose(probe["period"], [0.08, 0.16, np.nan])
+    time, last = probe["time"].values, float(probe["last_flash"])
+    rate = np.stack([*(bump(time, last + p + 0.2) for p in (0.08, 0.16)), 0 * time])
     assert omitted_flash.readout(response(probe, rate), probe)["slope"].values[0] == pytest.approx(1, abs=0.02)
 
 
@@ -113,17 +135,30 @@ def test_latency_of_a_cell_that_speeds_up_with_contrast() -> None:
     assert found["slope"].values[0] == pytest.approx(-0.05, abs=2e-3)
 
 
-def test_a_burst_at_reversal_is_found_at_its_delay() -> None:
+@pytest.mark.parametrize("burst", [30.0, 0.0])
+def test_a_burst_at_reversal_is_told_from_the_second_pass(burst: float) -> None:
+    """The bar goes twice over the cell; only a burst is at a fixed delay after the reversal."""
     probe = drawn(GEOMETRY, motion_reversal.Config(), "motion_reversal")
-    time, at = probe["time"].values, float(probe["reversal"])
-    rate = np.stack(
-        [bump(time, at + 0.15, 30) if np.isfinite(p) else bump(time, at, 10) for p in probe["reversal_position"].values]
-    )
+    time, at, speed = probe["time"].values, float(probe["reversal"]), float(probe["speed"])
+    cell, latency_ = -80.0, 0.06
+
+    def passes(position: np.ndarray) -> np.ndarray:
+        """The response to the bar's place some time ago."""
+        return 25 * np.exp(-0.5 * ((np.interp(time - latency_, time, position) - cell) / 60) ** 2)
+
+    reversals = probe["reversal_position"].values[:-2]
+    turned = [passes(p - speed * np.abs(time - at)) + bump(time, at + 0.15, burst) for p in reversals]
+    rate = np.stack([*turned, passes(speed * (time - at)), passes(-speed * (time - at))])
     found = motion_reversal.readout(response(probe, rate), probe)
-    np.testing.assert_allclose(found["peak_delay"].values[:-1, 0], 0.15, atol=0.01)
-    np.testing.assert_allclose(found["ratio"].values[:-1, 0], 3, rtol=0.01)
-    assert np.isnan(found["ratio"].values[-1, 0])
-    assert found["delay_spread"].values[0] < 1e-6
+    verdict = motion_reversal.verdict(probe.drop_vars(["stimulus", "x", "y"]).assign(found)).tolist()
+    if not burst:
+        assert found["bursts"].values[0] == 0
+        assert verdict == ["differs"]
+        return
+    np.testing.assert_allclose(found["burst_delay"].values[:-2, 0], 0.15, atol=0.01)
+    assert np.isnan(found["ratio"].values[-2:, 0]).all()
+    assert found["delay_spread"].values[0] < 0.01
+    assert verdict == ["matches"]
 
 
 @pytest.mark.parametrize("lead", [80.0, 0.0, -60.0])
@@ -145,7 +180,7 @@ def test_anticipation_lead_of_a_cell_at_a_known_place(lead: float) -> None:
 
 def test_what_cannot_be_shown_is_refused_or_said(capsys: pytest.CaptureFixture[str]) -> None:
     probe = drawn(GEOMETRY, omitted_flash.Config(periods=[83, 120]), "omitted_flash")
-    np.testing.assert_allclose(probe["period"], [0.08, 0.12])
+    np.testing.assert_allclose(probe["period"], [0.08, 0.12, np.nan])
     assert capsys.readouterr().err == (
         "warning: omitted_flash.periods = 83 ms: the nearest that can be shown is 80 ms, which is used.\n"
     )
@@ -504,3 +539,64 @@ def test_an_excerpt_that_is_not_there_is_refused(recording: xr.DataTree, changes
     config = recorded_movie.Config.model_validate({"duration": 1.0, **changes})
     with pytest.raises(RetmechError, match=message):
         drawn(geometry_of(recording), config, "recorded_movie", recording)
+
+
+def climbed(network: Network, architecture: str, **settings: Any) -> xr.Dataset:
+    config = most_exciting.Config(model="m", **settings)
+    kind = CONFIGS["channel"] if architecture == "bn_cnn" else ln.Config(history=100)
+    return drawn(SMALL, config, "most_exciting", model_tree(network, kind))
+
+
+def test_the_most_exciting_movie_of_a_linear_cell_and_of_a_channel_is_the_filter() -> None:
+    """The largest product with a filter, among movies of one norm, is that of the filter itself."""
+    torch.manual_seed(1)
+    cells = ln.build(ln.Config(history=100), SMALL, 3)
+    torch.nn.init.normal_(cells.filters, std=0.01)
+    network = random_network("channel")
+    gain = network.channel_gain().sign()
+    for found, filters in (
+        (climbed(cells.eval(), "ln", low=-20, high=20), cells.filters.detach()),
+        (
+            climbed(network, "bn_cnn", low=-20, high=20, cells=[], channels=["ch1", "ch3"]),
+            (network.filters * gain[:, None, None, None])[[0, 2]],
+        ),
+    ):
+        movies = torch.from_numpy(found["stimulus"].values[:-1, -10:])
+        size, kernel = movies.shape[-1], filters.shape[-1]
+        start = (size - kernel + 1) // 2 if kernel < size else 0
+        placed = torch.zeros_like(movies)
+        placed[..., start : start + kernel, start : start + kernel] = filters.detach()
+        cosine = torch.nn.functional.cosine_similarity(movies.flatten(1), placed.flatten(1))
+        assert float(cosine.min()) > 0.999
+
+
+@pytest.mark.parametrize("limits", [{}, {"low": -0.6, "high": 0.9, "contrast": 0.5}, {"contrast": 0.2, "window": 50}])
+def test_most_exciting_movies_keep_norm_and_range_and_excite_more_than_noise(limits: dict[str, float]) -> None:
+    network = random_network("channel")
+    found = climbed(network, "bn_cnn", channels=["ch2"], **limits)
+    assert found["condition"].values.tolist() == ["a", "b", "c", "ch2", "noise"]
+    shown = found["stimulus"].values[:, round(float(found["onset"]) * 100) :].astype(np.float64)
+    low, high = limits.get("low", -2.0), limits.get("high", 3.1)  # intensities 0 and 255 of a movie of 100 +- 50
+    np.testing.assert_allclose(np.sqrt((shown**2).mean(axis=(1, 2, 3))), limits.get("contrast", 1.0), rtol=1e-3)
+    assert shown.min() >= low - 1e-6
+    assert shown.max() <= high + 1e-6
+    response_ = respond(model_tree(network, CONFIGS["channel"]), found)
+    own = np.diagonal(response_["window_rate"].values[:3])
+    assert (own > 1.2 * response_["window_rate"].values[-1]).all()
+    assert response_["noise_ratio"].values[-1] == pytest.approx(1)
+    assert (response_["preference"].values > 1).all()
+    assert response_["verdict"].values.tolist() == ["matches"] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"cells": ["a", "z"]}, "most_exciting.cells = ['z']: the model has a, b, c"),
+        ({"channels": ["ch9"]}, "most_exciting.channels = ['ch9']: the model has ch1, ch2, ch3, ch4"),
+        ({"cells": []}, "neither cells nor channels"),
+        ({"contrast": 5}, "the display's range, -2 to 3.1 sd, has no room for it"),
+    ],
+)
+def test_what_cannot_be_climbed_is_said(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(RetmechError, match=re.escape(says)):
+        climbed(random_network("channel"), "bn_cnn", **settings)

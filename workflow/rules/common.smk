@@ -61,7 +61,10 @@ def code(section):
         elif "model" in chosen:
             modules.append(architecture(chosen["model"]))
         if section in {"synthesize", "respond"}:
-            modules.append(f"probes.{CONFIG['synthesize'][chosen['probe']]['probe']}")
+            probe = CONFIG["synthesize"][chosen["probe"]]
+            modules.append(f"probes.{probe['probe']}")
+            if section == "synthesize" and "model" in probe:
+                modules.append(architecture(probe["model"]))
         return digest_of(*modules)
 
     return digest
@@ -153,6 +156,19 @@ def movie_files(wildcards):
     """The file that a probe is read from, if it is one; like a raw recording, it is never older or newer than what is made of it."""
     path = CONFIG["synthesize"][wildcards.probe].get("path")
     return [ancient(path)] if path else []
+
+
+def climbed_model(wildcards):
+    """The trained model that a probe's movies are made with, if they are."""
+    settings = CONFIG["synthesize"][wildcards.probe]
+    if "model" not in settings:
+        return []
+    seed = SEEDS[0] if settings["seed"] is None else settings["seed"]
+    return f"results/{wildcards.recording}/{settings['model']}/seed{seed}/model.nc"
+
+
+def climbed_model_argument(wildcards, input):
+    return ["--model", input.model] if input.model else []
 
 
 def run_arguments(kind, runs):

@@ -2,6 +2,7 @@ rule synthesize:
     input:
         recording="results/{recording}/recording.nc",
         movie=movie_files,
+        model=climbed_model,
     output:
         "results/{recording}/probes/{probe}.nc",
     log:
@@ -13,5 +14,7 @@ rule synthesize:
     params:
         config=stage("synthesize", "probe"),
         code=code("synthesize"),
+        model=climbed_model_argument,
     shell:
-        "retmech synthesize --config {params.config:q} --recording {input.recording:q} --output {output:q} &> {log:q}"
+        "retmech synthesize --config {params.config:q} --threads {threads} --recording {input.recording:q}"
+        " {params.model:q} --output {output:q} &> {log:q}"
