@@ -127,13 +127,33 @@ def _respond(args: argparse.Namespace) -> None:
     io.write(respond(model, probe), schemas.RESPONSE, args.output, provenance)
 
 
+def _observe(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.observe import observe
+
+    files = _named(args.probe)
+    probes = {name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in files.items()}
+    observed = observe(io.read(args.recording, schemas.RECORDING, lazy=True), probes, _settings(args))
+    modules = {f"probes.{probe.attrs['probe']}" for probe in probes.values()}
+    provenance = _provenance(args, "stages.observe", *modules, recording=args.recording, **files)
+    io.write(observed, schemas.OBSERVED, args.output, provenance)
+
+
 def _summarize(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.stages.summarize import summarize
 
-    files = _named(args.responses)
-    readouts = summarize({name: io.read_dataset(path, schemas.RESPONSE) for name, path in files.items()})
-    io.write(readouts, schemas.READOUTS, args.output, _provenance(args, "stages.summarize", **files))
+    files, retinas = _named(args.responses), _named(args.retinas)
+    responses = {}
+    for name, path in files.items():
+        model, seed, probe = name.split("/")
+        responses[model, seed.removeprefix("seed"), probe] = io.read_dataset(path, schemas.RESPONSE)
+    for name, path in retinas.items():
+        groups = io.read(path, schemas.OBSERVED).children.items()
+        responses |= {(f"{name} retina", "", probe): group.to_dataset() for probe, group in groups}
+    readouts = summarize(responses)
+    provenance = _provenance(args, "stages.summarize", **files, **retinas)
+    io.write(readouts, schemas.READOUTS, args.output, provenance)
     partial = args.table.with_name(f".{args.table.name}.partial")
     readouts.to_dataframe().to_csv(partial, index=False)
     partial.replace(args.table)
@@ -326,8 +346,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", type=Path, help="for a probe that is made with a trained model")
     threads(sub)
     threads(verb("respond", _respond, "Show a probe to a model.", "model", "probe", "output", config=False))
+    several(verb("observe", _observe, "Read the recorded cells' own responses to probes.", "recording", "output"), "probe")
     sub = verb("summarize", _summarize, "Put all readouts into one table.", "output", "table", config=False)
     several(sub, "responses")
+    several(sub, "retinas")
     threads(verb("attribute", _attribute, "Attribute responses to interneurons.", "model", "probe", "output"))
     several(verb("reduce", _reduce, "Reduce attributions to factors.", "output"), "attributions")
     sub = verb("consensus", _consensus, "Compare what several seeds, or recordings, have found.", "output")

@@ -174,8 +174,12 @@ class Response(_Open):
     cell: Coordinate[str] = _coordinate()
 
 
+class Retina(_Open):
+    """Responses of a retina itself, in a group for each probe; there are no variables outside of them."""
+
+
 class Readouts(_Strict):
-    """All readouts of a recording's models: a row for each model, seed, probe, cell and readout."""
+    """All readouts of a recording's models and retinas: a row for each model, seed, probe, cell and readout."""
 
     value: np.float64 = _variable("row", units="1", nullable=True)
     error: np.float64 = _variable("row", units="1", ge=0, nullable=True)
@@ -420,6 +424,7 @@ MODEL = FileType("model", 3, _Model, {"/weights": ()})
 PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
 RESPONSE = FileType("response", 2, Response)
+OBSERVED = FileType("observed", 1, Retina, {"/*": (Response,)})
 READOUTS = FileType("readouts", 1, Readouts)
 ATTRIBUTIONS = FileType(
     "attributions",
@@ -446,4 +451,4 @@ CIRCUIT = FileType(
         "/*": (),  # what holds the groups above
     },
 )
-ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, READOUTS, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)
+ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, OBSERVED, READOUTS, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)

@@ -103,6 +103,19 @@ class PixelSettings(Settings):
     times: list[Annotated[float, Field(ge=0)]] = Field([], description="s; the time of the cell's largest response when empty")
 
 
+class ObserveSettings(Settings):
+    """How the cells' own responses are read from a recording whose test movies contain probes."""
+
+    unit: Name | None = Field(
+        None, description="stimulus class whose training movie's sd is the unit of contrast; natural scenes, or the first class"
+    )
+    tolerance: float = Field(
+        0.02, gt=0, le=0.5, description="largest squared difference of a shown movie from the probe's, of it"
+    )
+    draws: int = Field(200, ge=20, le=100000, description="bootstrap draws of trials, for the readouts' uncertainty")
+    seed: Seed = Field(1, description="of the draws")
+
+
 class AttributeSettings(Settings):
     """The path integral: where it begins, what it goes to, how it is computed and how exact it must be."""
 

@@ -30,6 +30,12 @@ class Study:
     probes: dict[str, xr.Dataset]
     runs: dict[str, Run]
     consensus: dict[str, xr.Dataset]  # by model
+    retinas: dict[str, xr.DataTree]  # responses of retinas themselves, by what they are
+
+    def responses(self, probe: str) -> dict[str, xr.Dataset]:
+        """All responses to one probe, by run or retina."""
+        found = {name: tree.children[probe].to_dataset() for name, tree in self.retinas.items() if probe in tree.children}
+        return found | {name: run.responses[probe] for name, run in self.runs.items()}
 
 
 def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Study:
@@ -42,6 +48,7 @@ def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Stud
         probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE, lazy=True) for p in probes},
         runs=read,
         consensus={model: io.read_dataset(folder / model / "consensus.nc", schemas.CONSENSUS) for model in explained},
+        retinas={"recorded retina": io.read(folder / "observed.nc", schemas.OBSERVED)},
     )
 
 

@@ -300,10 +300,15 @@ def judged(matches: NDArray[np.bool_], seen: NDArray[np.bool_]) -> NDArray[np.st
     return np.where(seen, np.where(matches, "matches", "differs"), "no response")
 
 
-def standard_error(draws: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Standard error (cell,) of the mean over draws (draw, cell) that are known; NaN for fewer than 2."""
+def spread(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard deviation over those draws (draw, ...) that are known; NaN for fewer than 2."""
     known = np.isfinite(draws)
     count = known.sum(axis=0)
     mean = np.where(known, draws, 0).sum(axis=0) / np.maximum(count, 1)
-    squares = (np.where(known, draws - mean, 0) ** 2).sum(axis=0)
-    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
+    squares = np.where(known, (draws - mean) ** 2, 0).sum(axis=0)
+    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+
+
+def standard_error(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard error (cell,) of the mean over draws (draw, cell) that are known; NaN for fewer than 2."""
+    return spread(draws) / np.sqrt(np.maximum(np.isfinite(draws).sum(axis=0), 1))

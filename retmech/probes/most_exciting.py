@@ -117,7 +117,7 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
     """Mean rate in the window, its ratio to that with noise, and how far a cell prefers its own movie to all others."""
     inside = rate["time"].values >= rate["time"].values[-1] - float(probe["window"]) + 0.5 / float(probe["frame_rate"])
     mean = rate.values[:, inside].astype(np.float64).mean(axis=1)
-    baseline = rate.values[0, 0]
+    baseline, best = rate.values[0, 0], mean.max(axis=0)
     labels, names = probe["condition"].values.tolist(), [str(cell) for cell in rate["cell"].values]
     preference = np.full(len(names), np.nan)
     for k, name in enumerate(names):
@@ -129,8 +129,8 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
         "window_rate": variable(dims, mean, "Hz", "mean rate in the window"),
         "noise_ratio": variable(dims, mean / np.maximum(mean[-1], 1e-9), "1", "mean rate over that with noise"),
         "preference": variable("cell", preference, "1", "rate with the cell's own movie over that with the best other"),
-        "answers": variable(
-            "cell", responsive(mean.max(axis=0), baseline).astype(np.int8), "1", "whether any movie excites the cell"
+        "best_rate": variable(
+            "cell", np.where(responsive(best, baseline), best, np.nan), "Hz", "rate with the most exciting movie"
         ),
     }
 
@@ -138,4 +138,4 @@ def readout(rate: xr.DataArray, probe: xr.Dataset) -> Mapping[str, xr.Variable]:
 def verdict(found: xr.Dataset) -> NDArray[np.str_]:
     """Judge by :data:`CRITERION`."""
     preference = found["preference"].values
-    return judged(np.isnan(preference) | (preference > 1), found["answers"].values == 1)
+    return judged(np.isnan(preference) | (preference > 1), np.isfinite(found["best_rate"].values))

@@ -227,8 +227,7 @@ def _probe(study: Study, name: str, run: Run, probe: str) -> Section:
 def _readout_rows(study: Study, probe: str, name: str) -> list[list[str]]:
     """A row for every run."""
     rows = []
-    for run, found in study.runs.items():
-        response = found.responses[probe]
+    for run, response in study.responses(probe).items():
         values, attributes = response[name].values, response[name].attrs
         errors = response[f"{name}_error"].values if f"{name}_error" in response else np.full(len(values), np.nan)
         shown = [
@@ -240,7 +239,7 @@ def _readout_rows(study: Study, probe: str, name: str) -> list[list[str]]:
 
 
 def _verdicts(study: Study, probe: str) -> Table:
-    responses = {run: found.responses[probe] for run, found in study.runs.items()}
+    responses = study.responses(probe)
     first = next(iter(responses.values()))
     header = ["run", *map(str, first["cell"].values)]
     rows = [[run, *map(str, response["verdict"].values)] for run, response in responses.items()]

@@ -9,8 +9,8 @@ import xarray as xr
 from retmech.labels import variable
 
 COLUMNS = {
-    "model": "model",
-    "seed": "training seed",
+    "model": "model, or retina",
+    "seed": "training seed; empty for a retina",
     "probe": "probe",
     "cell": "ganglion cell",
     "readout": "what was read",
@@ -19,15 +19,12 @@ COLUMNS = {
 }
 
 
-def summarize(responses: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Return a row for every readout that is one number for each cell.
+Source = tuple[str, str, str]  # model or retina, training seed, probe
 
-    Parameters
-    ----------
-    responses
-        By ``model/seedN/probe``.
-    """
-    rows = [row for name, response in responses.items() for row in _rows(name, response)]
+
+def summarize(responses: Mapping[Source, xr.Dataset]) -> xr.Dataset:
+    """Return a row for every readout that is one number for each cell."""
+    rows = [row for source, response in responses.items() for row in _rows(source, response)]
     columns = {key: np.array([row[key] for row in rows], dtype=np.str_) for key in COLUMNS}
     numbers = {key: np.array([row[key] for row in rows], dtype=np.float64) for key in ("value", "error", "expected")}
     texts = {"value": "readout; NaN: no response", "error": "its standard error", "expected": "what is expected of retinas"}
@@ -37,15 +34,15 @@ def summarize(responses: Mapping[str, xr.Dataset]) -> xr.Dataset:
     )
 
 
-def _rows(name: str, response: xr.Dataset) -> Iterator[dict[str, Any]]:
-    model, seed, probe = name.split("/")
+def _rows(source: Source, response: xr.Dataset) -> Iterator[dict[str, Any]]:
+    model, seed, probe = source
     for readout in readouts_per_cell(response):
         values = response[readout]
         errors = response[f"{readout}_error"].values if f"{readout}_error" in response else np.full(values.size, np.nan)
         for k, cell in enumerate(response["cell"].values):
             yield {
                 "model": model,
-                "seed": seed.removeprefix("seed"),
+                "seed": seed,
                 "probe": probe,
                 "cell": str(cell),
                 "readout": readout,

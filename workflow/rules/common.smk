@@ -60,6 +60,8 @@ def code(section):
             modules += [architecture(model) for model in compared(chosen["model"])]
         elif "model" in chosen:
             modules.append(architecture(chosen["model"]))
+        if section == "observe":
+            modules += [f"probes.{settings['probe']}" for settings in CONFIG["synthesize"].values()]
         if section in {"synthesize", "respond"}:
             probe = CONFIG["synthesize"][chosen["probe"]]
             modules.append(f"probes.{probe['probe']}")
