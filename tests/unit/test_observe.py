@@ -112,7 +112,7 @@ def test_a_probe_of_which_a_part_was_shown_is_not_read(capsys: pytest.CaptureFix
 def test_contrasts_of_an_unknown_class_are_refused() -> None:
     probe = latency_probe()
     recording = recorded([probe["stimulus"].values[0]], [bumps(probe, np.ones(3))[0]], 1, np.random.default_rng(0))
-    with pytest.raises(RetmechError, X):
+    with pytest.raises(RetmechError, match=r"observe\.unit = .films.: the recording has only naturalscene, probes"):
         observe(recording, {"dark": probe}, ObserveSettings(unit="films"))
 
 
