@@ -14,11 +14,13 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/respond.smk"
 include: "workflow/rules/observe.smk"
+include: "workflow/rules/truth.smk"
 include: "workflow/rules/summarize.smk"
 include: "workflow/rules/attribute.smk"
 include: "workflow/rules/reduce.smk"
 include: "workflow/rules/consensus.smk"
 include: "workflow/rules/explain.smk"
+include: "workflow/rules/recover.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/report.smk"
 
@@ -29,4 +31,5 @@ rule all:
         expand("results/{recording}/report.html", recording=RECORDINGS),
         expand("results/{recording}/readouts.nc", recording=RECORDINGS),
         expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
+        expand("results/{recording}/{model}/seed{seed}/recovery.nc", recording=SIMULATED, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),

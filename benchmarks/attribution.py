@@ -34,7 +34,7 @@ from retmech.models.store import load_network, weights_to_dataset
 from retmech.probes import motion_reversal
 from retmech.provenance import canonical_json
 from retmech.readers import stanford
-from retmech.settings import AttributeSettings, IngestSettings, SimulatedMovie, SimulateSettings
+from retmech.settings import AttributeSettings, IngestSettings, SimulatedMovie, SimulatedScenes, SimulateSettings
 from retmech.stages.attribute import attribute
 from retmech.stages.ingest import ingest
 from retmech.stages.simulate import simulate
@@ -46,7 +46,7 @@ FOLDER = Path("work/benchmarks")
 MODEL, PROBE = FOLDER / "model.nc", FOLDER / "motion_reversal.nc"
 GEOMETRY = Geometry((50, 50), 100.0, 25.0)
 TOLERANCE = 1e-3  # of the probe's largest response
-MOVIE = SimulatedMovie(blocks=3, block_duration=60, test_duration=5, repeats=5)
+SCENES = SimulatedScenes(blocks=3, block_duration=60, test_duration=5, repeats=5)
 SHORT = SimulatedMovie(blocks=3, block_duration=6, test_duration=2, repeats=2)
 TRAIN = Config(epochs=4, patience=4)
 SAMPLE = slice(131, None, 399)  # frames that Captum attributes: soon after the reversal in every second condition
@@ -96,26 +96,16 @@ def prepare() -> None:
     """Train the network and draw the probe, once."""
     if PROBE.exists():
         return
-    settings = SimulateSettings(cells=4, size=50, pixel_size=25, naturalscene=MOVIE, whitenoise=SHORT)
+    settings = SimulateSettings(cells=CELLS, size=50, pixel_size=25, naturalscene=SCENES, whitenoise=SHORT)
     ingestion = IngestSettings(blocks=3, skip=1, pixel_size=25)
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "naturalscene.h5"
         session.write(raw, simulate(settings).sessions["naturalscene"], np.random.default_rng(0))
         recording = ingest({"naturalscene": stanford.read(raw, ingestion)}, ingestion)
         model = train({"simulated": recording}, TRAIN, "bn_cnn", 1, Path(folder))["simulated"]
-    io.write(five_cells(model), schemas.MODEL, MODEL, Provenance())
+    io.write(model, schemas.MODEL, MODEL, Provenance())
     probe = synthesize(GEOMETRY, motion_reversal.Config(contrast=-3), "motion_reversal")
     io.write_pieces(probe, schemas.PROBE, PROBE, Provenance())
-
-
-def five_cells(model: xr.DataTree) -> xr.DataTree:
-    """The simulated retina has four cells: the first one counts twice."""
-    parts = {node.path: node.to_dataset(inherit=False) for node in model.subtree}
-    five = {path: part.isel(cell=[0, 1, 2, 3, 0]) if "cell" in part.dims else part for path, part in parts.items()}
-    five["/"]["cell"] = five["/"]["cell"].copy(data=[f"cell{i + 1}" for i in range(CELLS)])
-    tree = xr.DataTree.from_dict(five)
-    tree.attrs = dict(model.attrs)
-    return tree
 
 
 def loaded() -> tuple[xr.DataTree, xr.Dataset]:

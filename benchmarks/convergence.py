@@ -17,14 +17,14 @@ from retmech.insilico import session
 from retmech.memory import keep_freed_memory
 from retmech.models.architectures.bn_cnn import Config
 from retmech.readers import stanford
-from retmech.settings import IngestSettings, SimulatedMovie, SimulateSettings
+from retmech.settings import IngestSettings, SimulatedMovie, SimulatedScenes, SimulateSettings
 from retmech.stages.ingest import ingest
 from retmech.stages.simulate import simulate
 from retmech.stages.train import train
 
-MOVIE = SimulatedMovie(blocks=3, block_duration=120, test_duration=10, repeats=10)
+SCENES = SimulatedScenes(blocks=3, block_duration=120, test_duration=10, repeats=10)
 SHORT = SimulatedMovie(blocks=3, block_duration=6, test_duration=2, repeats=2)
-SIMULATE = SimulateSettings(cells=4, size=50, pixel_size=25, naturalscene=MOVIE, whitenoise=SHORT)
+SIMULATE = SimulateSettings(cells=4, size=50, pixel_size=25, naturalscene=SCENES, whitenoise=SHORT)
 INGEST = IngestSettings(blocks=3, skip=1, pixel_size=25)
 TRAIN = Config(batch_norm="channel", epochs=12, patience=12)
 SHARE = 0.95

@@ -42,7 +42,20 @@ def _simulate(args: argparse.Namespace) -> None:
         partial = path.with_name(f".{path.name}.partial")
         session.write(partial, recorded, np.random.default_rng([settings.seed, len(name)]))
         partial.replace(path)
-    io.write(simulation.truth, schemas.TRUTH, args.truth, _provenance(args, "stages.simulate"))
+    io.write(simulation.retina, schemas.RETINA, args.retina, _provenance(args, "stages.simulate"))
+
+
+def _truth(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.truth import truth
+
+    files = _named(args.probe)
+    probes = {name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in files.items()}
+    retina = io.read_dataset(args.retina, schemas.RETINA)
+    found = truth(retina, io.read(args.recording, schemas.RECORDING, lazy=True), probes, _settings(args))
+    modules = {f"probes.{probe.attrs['probe']}" for probe in probes.values()}
+    provenance = _provenance(args, "stages.truth", *modules, retina=args.retina, recording=args.recording, **files)
+    io.write(found, schemas.TRUTH, args.output, provenance)
 
 
 def _ingest(args: argparse.Namespace) -> None:
@@ -149,7 +162,7 @@ def _summarize(args: argparse.Namespace) -> None:
         model, seed, probe = name.split("/")
         responses[model, seed.removeprefix("seed"), probe] = io.read_dataset(path, schemas.RESPONSE)
     for name, path in retinas.items():
-        groups = io.read(path, schemas.OBSERVED).children.items()
+        groups = io.read(path, {"recorded": schemas.OBSERVED, "simulated": schemas.TRUTH}[name]).children.items()
         responses |= {(f"{name} retina", "", probe): group.to_dataset() for probe, group in groups}
     readouts = summarize(responses)
     provenance = _provenance(args, "stages.summarize", **files, **retinas)
@@ -212,6 +225,27 @@ def _explain(args: argparse.Namespace) -> None:
     sources |= {f"probe {name}": path for name, path in probes.items()}
     provenance = _provenance(args, "stages.explain", _architecture(inputs.model), **sources)
     io.write(explain(inputs, _settings(args), args.threads), schemas.CIRCUIT, args.output, provenance)
+
+
+def _recover(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.recover import Inputs, recover
+
+    _use_threads(args)
+    files, probes = _named(args.attributions), _named(args.probe)
+    inputs = Inputs(
+        model=io.read(args.model, schemas.MODEL),
+        retina=io.read_dataset(args.retina, schemas.RETINA),
+        truth=io.read(args.truth, schemas.TRUTH),
+        probes={name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in probes.items()},
+        attributions=_attributions(files),
+        reduction=io.read_dataset(args.reduction, schemas.REDUCTION),
+        circuit=io.read_dataset(args.circuit, schemas.CIRCUIT),
+    )
+    sources = {name: getattr(args, name) for name in ("model", "retina", "truth", "reduction", "circuit")} | files
+    sources |= {f"probe {name}": path for name, path in probes.items()}
+    provenance = _provenance(args, "stages.recover", _architecture(inputs.model), **sources)
+    io.write(recover(inputs, _settings(args), args.threads), schemas.RECOVERY, args.output, provenance)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -327,7 +361,8 @@ def _parser() -> argparse.ArgumentParser:
     def threads(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--threads", type=_positive, default=1)
 
-    verb("simulate", _simulate, "Record a simulated retina.", "naturalscene", "whitenoise", "truth")
+    verb("simulate", _simulate, "Record a simulated retina.", "naturalscene", "whitenoise", "retina")
+    several(verb("truth", _truth, "Take a simulated retina's own responses apart.", "retina", "recording", "output"), "probe")
     several(verb("ingest", _ingest, "Read, cut, align and check a raw recording.", "output"), "stimulus")
     sub = verb("train", _train, "Fit a model to a recording, or to several that share it.", "scratch")
     several(sub, "recording")
@@ -356,6 +391,11 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("model", "reduction", "attributions"):
         several(sub, name)
     sub = verb("explain", _explain, "Build the reduced circuits and test them.", "model", "reduction", "recording", "output")
+    several(sub, "attributions")
+    several(sub, "probe")
+    threads(sub)
+    paths = ("model", "retina", "truth", "reduction", "circuit", "output")
+    sub = verb("recover", _recover, "Hold a model's channels against the true pathways.", *paths)
     several(sub, "attributions")
     several(sub, "probe")
     threads(sub)

@@ -19,11 +19,13 @@ from retmech.settings import (
     IngestSettings,
     Name,
     ObserveSettings,
+    RecoverSettings,
     ReduceSettings,
     ReportSettings,
     Seed,
     Settings,
     SimulateSettings,
+    TruthSettings,
 )
 
 PRESETS = Path(__file__).parent / "presets"
@@ -57,11 +59,13 @@ def config_model() -> type[Settings]:
         evaluate=(EvaluateSettings, Field(EvaluateSettings())),
         presets=(list[Name], Field([], description="published sets of probes, shown beside those of `synthesize`")),
         synthesize=(_by_name("probe"), Field(min_length=1, description="probe stimuli")),
+        truth=(TruthSettings, Field(TruthSettings())),
         observe=(ObserveSettings, Field(ObserveSettings())),
         attribute=(AttributeSettings, Field(AttributeSettings())),
         reduce=(ReduceSettings, Field(ReduceSettings())),
         consensus=(ConsensusSettings, Field(ConsensusSettings())),
         explain=(ExplainSettings, Field(ExplainSettings())),
+        recover=(RecoverSettings, Field(RecoverSettings())),
         report=(ReportSettings, Field(ReportSettings())),
     )
 
@@ -127,6 +131,15 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
     ]
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def retina_of(config: Mapping[str, Any], recording: str) -> str | None:
+    """Return the name of the simulated retina that all of a recording's files come from; None if there is none."""
+    for name in config["simulate"]:
+        made = {f"results/raw/insilico/{name}/{kind}.h5" for kind in SIMULATED}
+        if set(config["recordings"][recording].values()) <= made:
+            return str(name)
+    return None
 
 
 def interneurons(config: Mapping[str, Any], model: str) -> int:

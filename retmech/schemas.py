@@ -58,15 +58,17 @@ class _Cells(_Strict):
     cell: Coordinate[str] = _coordinate()
 
 
-class Truth(_Strict):
+class Retina(_Strict):
     """The circuit of a simulated retina."""
 
+    frame_rate: np.float64 = _variable(units="Hz", gt=0)
+    pixel_size: np.float64 = _variable(units="um", gt=0)
     temporal_kernel: np.float32 = _variable("pathway", "lag", units="1")
-    radius: np.float64 = _variable("pathway", units="um", gt=0)
-    rectification_threshold: np.float64 = _variable("pathway", units="1")
-    pooling: np.float32 = _variable("cell", "y", "x", units="1", ge=0)
+    pooling: np.float32 = _variable("cell", "pathway", "y", "x", units="1", ge=0)
+    rectification_threshold: np.float64 = _variable("pathway", units="1", nullable=True)
+    level: np.float64 = _variable("pathway", units="1", gt=0)
     weight: np.float64 = _variable("cell", "pathway", units="1")
-    threshold: np.float64 = _variable("cell", units="1")
+    offset: np.float64 = _variable("cell", units="1")
     gain: np.float64 = _variable("cell", units="Hz", gt=0)
     pathway: Coordinate[str] = _coordinate()
     cell: Coordinate[str] = _coordinate()
@@ -174,8 +176,17 @@ class Response(_Open):
     cell: Coordinate[str] = _coordinate()
 
 
-class Retina(_Open):
-    """Responses of a retina itself, in a group for each probe; there are no variables outside of them."""
+class _Probes(_Open):
+    """A group for each probe; there are no variables outside of them."""
+
+
+class _TrueResponse(Response):
+    """A simulated retina's response, and what it is made of."""
+
+    baseline_rate: np.float64 = _variable("cell", units="Hz", ge=0)
+    drive: np.float32 = _variable("condition", "time", "cell", "pathway", units="1")
+    attribution: np.float32 = _variable("condition", "time", "cell", "pathway", units="Hz")
+    pathway: Coordinate[str] = _coordinate()
 
 
 class Readouts(_Strict):
@@ -369,6 +380,27 @@ class Circuit(_Cells):
     kernel_x: Coordinate[np.float64] = _coordinate("um")
 
 
+class Recovery(_Cells):
+    """How well a model's channels and factors match the true pathways of a simulated retina."""
+
+    correlation: np.float64 = _variable("level", "probe", "cell", "pathway", units="1", ge=-1, le=1, nullable=True)
+    share: np.float64 = _variable("probe", "cell", "pathway", units="1", ge=0, le=1)
+    recovery: np.float64 = _variable("level", "probe", "cell", units="1", ge=-1, le=1, nullable=True)
+    shuffled_recovery: np.float64 = _variable("quantile", units="1", ge=-1, le=1)
+    untrained_recovery: np.float64 = _variable("probe", units="1", ge=-1, le=1)
+    pathway_of_channel: str = _variable("probe", "channel", units="1")
+    response_correlation: np.float64 = _variable("probe", "cell", units="1", ge=-1, le=1, nullable=True)
+    kernel_similarity: np.float64 = _variable("probe", "pathway", units="1", ge=-1, le=1, nullable=True)
+    polarity_right: np.int8 = _variable("probe", "pathway", units="1", isin=[0, 1])
+    sign_right: np.int8 = _variable("probe", "cell", "pathway", units="1", isin=[0, 1])
+    unmatched_share: np.float64 = _variable("probe", "cell", units="1", ge=0, le=1)
+    level: Coordinate[str] = _coordinate()
+    probe: Coordinate[str] = _coordinate()
+    channel: Coordinate[str] = _coordinate()
+    pathway: Coordinate[str] = _coordinate()
+    quantile: Coordinate[np.float64] = _coordinate()
+
+
 class _ReducedResponse(_Open):
     reduced_rate: np.float32 = _variable("candidate", "condition", "time", "cell", units="Hz")
     condition: Coordinate[str] = _coordinate()
@@ -408,7 +440,7 @@ class _Discriminating(_Open):
     x: Coordinate[np.float64] = _coordinate("um")
 
 
-TRUTH = FileType("truth", 1, Truth)
+RETINA = FileType("retina", 1, Retina)
 RECORDING = FileType(
     "recording",
     2,
@@ -424,7 +456,8 @@ MODEL = FileType("model", 3, _Model, {"/weights": ()})
 PERFORMANCE = FileType("performance", 2, _Performance, {"/*": (_PerformanceClass,)})
 PROBE = FileType("probe", 1, Probe)
 RESPONSE = FileType("response", 2, Response)
-OBSERVED = FileType("observed", 1, Retina, {"/*": (Response,)})
+OBSERVED = FileType("observed", 1, _Probes, {"/*": (Response,)})
+TRUTH = FileType("truth", 2, _Probes, {"/*": (_TrueResponse,)})
 READOUTS = FileType("readouts", 1, Readouts)
 ATTRIBUTIONS = FileType(
     "attributions",
@@ -451,4 +484,19 @@ CIRCUIT = FileType(
         "/*": (),  # what holds the groups above
     },
 )
-ALL = (TRUTH, RECORDING, MODEL, PERFORMANCE, PROBE, RESPONSE, OBSERVED, READOUTS, ATTRIBUTIONS, REDUCTION, CONSENSUS, CIRCUIT)
+RECOVERY = FileType("recovery", 1, Recovery)
+ALL = (
+    RETINA,
+    RECORDING,
+    MODEL,
+    PERFORMANCE,
+    PROBE,
+    RESPONSE,
+    OBSERVED,
+    TRUTH,
+    READOUTS,
+    ATTRIBUTIONS,
+    REDUCTION,
+    CONSENSUS,
+    CIRCUIT,
+)

@@ -34,16 +34,25 @@ class SimulatedMovie(Settings):
     repeats: int = Field(20, ge=2, le=255, description="presentations of the test movie")
 
 
-class SimulateSettings(Settings):
-    """A simulated retina with fast OFF, slow OFF and ON bipolar pathways, and its recording."""
+class SimulatedScenes(SimulatedMovie):
+    """Natural images under a moving eye."""
 
-    cells: int = Field(4, ge=1, le=4, description="ganglion cells")
+    fixation: float = Field(1.0, gt=0, le=60, description="mean time between saccades, s")
+    drift: float = Field(400.0, ge=0, le=100000, description="sd of the eye's random walk after a second, um")
+    jitter: float = Field(0.0, ge=0, le=10000, description="sd of its tremor, drawn anew in every frame, um")
+
+
+class SimulateSettings(Settings):
+    """A simulated retina and its recording."""
+
+    circuit: str = Field("three_pathway", min_length=1, description="a circuit that is shipped, or the path of a YAML file")
+    cells: int = Field(4, ge=1, le=100, description="ganglion cells; they take the circuit's types in turn")
     size: int = Field(24, ge=8, le=200, description="height and width of the movie, pixels")
     pixel_size: float = Field(50.0, gt=0, le=1000, description="width of a pixel on the retina, um")
     frame_rate: float = Field(100.0, ge=20, le=1000, description="Hz")
     mean_rate: float = Field(6.0, gt=0, le=200, description="mean firing rate on natural scenes, Hz")
     seed: Seed = Field(1, description="of the movies and the spikes")
-    naturalscene: SimulatedMovie = Field(SimulatedMovie(), description="photographs under jitter and saccades")
+    naturalscene: SimulatedScenes = Field(SimulatedScenes(), description="photographs and dead leaves under a moving eye")
     whitenoise: SimulatedMovie = Field(SimulatedMovie(), description="binary checkerboard")
 
 
@@ -114,6 +123,12 @@ class ObserveSettings(Settings):
     )
     draws: int = Field(200, ge=20, le=100000, description="bootstrap draws of trials, for the readouts' uncertainty")
     seed: Seed = Field(1, description="of the draws")
+
+
+class TruthSettings(Settings):
+    """How a simulated retina's own attributions are computed."""
+
+    nodes: int = Field(64, ge=2, le=4096, description="steps of the path integral; the parts add up for any number of them")
 
 
 class AttributeSettings(Settings):
@@ -206,6 +221,13 @@ class ExplainSettings(Settings):
     discriminating: float = Field(1.0, gt=0, le=60, description="length of the movie on which two circuits differ most, s")
     contrast: float = Field(1.0, gt=0, le=10, description="its root mean square contrast, sd of the training movie")
     seed: Seed = Field(1, description="of the random sets and of the first movies tried")
+
+
+class RecoverSettings(Settings):
+    """How a model's channels are held against the true pathways of a simulated retina."""
+
+    draws: int = Field(1000, ge=100, le=10**6, description="draws of channels given to pathways at random, the chance level")
+    seed: Seed = Field(1, description="of the draws, and of the weights of the untrained network")
 
 
 class ReportSettings(Settings):

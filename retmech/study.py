@@ -19,6 +19,7 @@ class Run:
     attributions: dict[str, xr.DataTree] = field(default_factory=dict)
     reduction: xr.DataTree | None = None
     circuit: xr.DataTree | None = None
+    recovery: xr.Dataset | None = None  # of simulated recordings
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Stud
         probes={p: io.read_dataset(folder / "probes" / f"{p}.nc", schemas.PROBE, lazy=True) for p in probes},
         runs=read,
         consensus={model: io.read_dataset(folder / model / "consensus.nc", schemas.CONSENSUS) for model in explained},
-        retinas={"recorded retina": io.read(folder / "observed.nc", schemas.OBSERVED)},
+        retinas=_read_retinas(folder),
     )
 
 
 def _read_run(folder: Path, probes: Sequence[str]) -> Run:
-    explained = (folder / "circuit.nc").exists()
+    explained, recovery = (folder / "circuit.nc").exists(), folder / "recovery.nc"
     return Run(
         model=io.read(folder / "model.nc", schemas.MODEL),
         performance=io.read(folder / "performance.nc", schemas.PERFORMANCE),
@@ -63,4 +64,12 @@ def _read_run(folder: Path, probes: Sequence[str]) -> Run:
         else {},
         reduction=io.read(folder / "reduction.nc", schemas.REDUCTION) if explained else None,
         circuit=io.read(folder / "circuit.nc", schemas.CIRCUIT) if explained else None,
+        recovery=io.read_dataset(recovery, schemas.RECOVERY) if recovery.exists() else None,
     )
+
+
+def _read_retinas(folder: Path) -> dict[str, xr.DataTree]:
+    retinas = {"recorded retina": io.read(folder / "observed.nc", schemas.OBSERVED)}
+    if (folder / "truth.nc").exists():
+        retinas["simulated retina"] = io.read(folder / "truth.nc", schemas.TRUTH)
+    return retinas

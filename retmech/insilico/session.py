@@ -1,6 +1,6 @@
 """One simulated session in the HDF5 layout of the public recordings (Stanford Digital Repository, rk663dm5577)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,50 +8,94 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from retmech.insilico.description import Spikes
+from retmech.insilico.spikes import counts, spike_train
+from retmech.progress import progress
 from retmech.quality import smoothed_rate
 
 SMOOTHING = (5, 10, 20)  # ms, the widths of the smoothed rates in the public files
 
 
 @dataclass(frozen=True)
-class Session:
-    """Movies and spike counts of one stimulus class; a response belongs to the frame *before* its bin."""
+class Shown:
+    """A movie and the rates it evokes, made while they are written.
 
-    train_movie: NDArray[np.uint8]  # (time, y, x)
-    test_movie: NDArray[np.uint8]
-    train_count: NDArray[np.int64]  # (cell, time)
-    test_count: NDArray[np.int64]  # (repeat, cell, time)
+    Attributes
+    ----------
+    frames, size
+        Length of the movie, and its height and width in pixels.
+    chunks
+        Movie (time, y, x) and rates (time, cell), Hz; can be gone through once.
+    """
+
+    frames: int
+    size: int
+    chunks: Iterator[tuple[NDArray[np.uint8], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One stimulus class; a response belongs to the frame *before* its bin."""
+
+    train: Shown
+    test: Shown
+    repeats: int
     frame_rate: float  # Hz
+    spikes: Spikes
 
 
 def write(path: Path, session: Session, rng: np.random.Generator) -> None:
     """Write a session as ``train/``, ``test/`` and ``spikes/``; cells are named from cell01."""
+    rate = session.frame_rate
     with h5py.File(path, "w") as file:
-        _write_part(file, "train", session.train_movie, session.train_count, session.frame_rate)
-        _write_part(file, "test", session.test_movie, session.test_count.mean(axis=0), session.frame_rate)
-        for i in range(session.train_count.shape[0]):
-            name = f"cell{i + 1:02d}"
-            _create(file, f"test/repeats/{name}", session.test_count[:, i].astype(np.uint8))
-            _create(file, f"spikes/{name}", spike_times(session.train_count[i], session.frame_rate, rng))
+        train = _write_movie(file, "train", session.train, rate)
+        trains = [spike_train(cell, rate, session.spikes, rng) for cell in train]
+        _write_responses(file, "train", np.stack([counts(times, train.shape[1], rate) for times in trains]), rate)
+        test = _write_movie(file, "test", session.test, rate)
+        trials = np.array(
+            [
+                [counts(spike_train(cell, rate, session.spikes, rng), test.shape[1], rate) for cell in test]
+                for _ in range(session.repeats)
+            ]
+        )
+        _write_responses(file, "test", trials.mean(axis=0), rate)
+        for i, times in enumerate(trains):
+            _create(file, f"test/repeats/cell{i + 1:02d}", trials[:, i].astype(np.uint8))
+            _create(file, f"spikes/cell{i + 1:02d}", times)
 
 
-def spike_times(count: NDArray[np.int64], frame_rate: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Sorted spike times in s, uniform within their bins."""
-    bins = np.repeat(np.arange(len(count)), count)
-    return np.sort((bins + rng.uniform(0, 1, len(bins))) / frame_rate)
+def _write_movie(file: h5py.File, part: str, shown: Shown, frame_rate: float) -> NDArray[np.float64]:
+    """Write the movie and return the rates (cell, time) of the bins: each follows the frame that it answers to."""
+    shape = (shown.frames, shown.size, shown.size)
+    stimulus = _empty(file, f"{part}/stimulus", shape, np.uint8, (min(100, shown.frames), *shape[1:]))
+    rates, start = [], 0
+    with progress(f"{Path(file.filename).name.strip('.').partition('.')[0]} {part}", shown.frames, "frames") as advance:
+        for movie, rate in shown.chunks:
+            stimulus[start : start + len(movie)] = movie
+            rates.append(rate)
+            start += len(movie)
+            advance(len(movie))
+    rate = np.concatenate(rates)
+    _create(file, f"{part}/time", np.arange(shown.frames) / frame_rate)
+    return np.concatenate([rate[:1], rate[:-1]]).T
 
 
-def _write_part(file: h5py.File, part: str, movie: NDArray[np.uint8], count: NDArray[np.generic], frame_rate: float) -> None:
+def _write_responses(file: h5py.File, part: str, count: NDArray[np.generic], frame_rate: float) -> None:
     responses: Mapping[str, NDArray[np.generic]] = {
         "binned": count,
         **{f"firing_rate_{width}ms": smoothed_rate(count, width, frame_rate) for width in SMOOTHING},
     }
-    _create(file, f"{part}/stimulus", movie, chunks=(min(100, len(movie)), *movie.shape[1:]))
-    _create(file, f"{part}/time", np.arange(len(movie)) / frame_rate)
     for name, response in responses.items():
         _create(file, f"{part}/response/{name}", response)
 
 
-def _create(file: h5py.File, name: str, data: NDArray[np.generic], chunks: tuple[int, ...] | bool = True) -> None:
-    compression = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if data.size else {}
-    file.create_dataset(name, data=data, track_times=False, chunks=chunks if data.size else None, **compression)
+def _create(file: h5py.File, name: str, data: NDArray[np.generic]) -> None:
+    _empty(file, name, data.shape, data.dtype)[...] = data
+
+
+def _empty(
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.typing.DTypeLike, chunks: tuple[int, ...] | bool = True
+) -> h5py.Dataset:
+    stored = 0 not in shape
+    compression = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if stored else {}
+    return file.create_dataset(name, shape, dtype, track_times=False, chunks=chunks if stored else None, **compression)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.geometry import Geometry
-from retmech.insilico.scenes import natural_movie
+from retmech.insilico.scenes import Gaze, natural_movie
 from retmech.labels import variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged
 
@@ -25,8 +25,9 @@ class Config(ProbeSettings):
 
     probe: Literal["natural_scene"] = "natural_scene"
     contrast: float = Field(1.0, gt=0, le=20, description="standard deviation of the movie, training sd")
-    fixation: float = Field(1.0, gt=0, le=60, description="from saccade to saccade, s")
-    jitter: float = Field(200.0, ge=0, le=10000, description="sd of the eye's random walk after a second, um")
+    fixation: float = Field(1.0, gt=0, le=60, description="mean time between saccades, s")
+    drift: float = Field(200.0, ge=0, le=10000, description="sd of the eye's random walk after a second, um")
+    jitter: float = Field(0.0, ge=0, le=10000, description="sd of its tremor, drawn anew in every frame, um")
     duration: float = Field(5.0, gt=0, le=3600, description="of the movie, s")
     seed: int = Field(1, ge=0, lt=2**31, description="of eye movements and photographs")
 
@@ -38,8 +39,9 @@ def stimulus(config: Config, geometry: Geometry) -> Stimulus:
 
     def draw(_: int) -> NDArray[np.float32]:
         rng = np.random.default_rng(config.seed)
-        jitter = config.jitter / geometry.pixel_size
-        movie = natural_movie(length, max(n_y, n_x), geometry.frame_rate, rng, config.fixation, jitter)[:, :n_y, :n_x]
+        gaze = Gaze(config.fixation, config.drift / geometry.pixel_size, config.jitter / geometry.pixel_size)
+        chunks = natural_movie(length, max(n_y, n_x), geometry.frame_rate, rng, gaze)
+        movie = np.concatenate([chunk[:, :n_y, :n_x] for chunk in chunks])
         contrast = config.contrast * (movie - movie.mean(dtype=np.float64)) / max(movie.std(dtype=np.float64), 1e-9)
         return np.concatenate([np.zeros((onset, n_y, n_x)), contrast]).astype(np.float32)
 

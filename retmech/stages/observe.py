@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from retmech.errors import RetmechError, warn
+from retmech.contrast import contrast_unit
+from retmech.errors import warn
 from retmech.presentations import cut, presentations
 from retmech.probes._probe import Movies
 from retmech.readouts import answered_in_trials
@@ -28,8 +29,7 @@ def observe(recording: xr.DataTree, probes: Mapping[str, xr.Dataset], settings: 
     RetmechError
         If the recording does not have the stimulus class whose unit of contrast the probes have.
     """
-    norm = recording.children[_unit(recording, settings)].dataset
-    mean, std = float(norm["stimulus_mean"]), float(norm["stimulus_std"])
+    mean, std = contrast_unit(recording, settings.unit)
     drawn = {name: probe for name, probe in probes.items() if source_of(probe.attrs["probe"]) != "recording"}
     found: dict[str, xr.Dataset] = {}
     for stimulus_class in recording.children:
@@ -48,16 +48,6 @@ def observe(recording: xr.DataTree, probes: Mapping[str, xr.Dataset], settings: 
                     probe.load(), trials, recording.dataset["cell"].variable, settings.draws, settings.seed
                 ).assign_attrs(stimulus_class=stimulus_class)
     return xr.DataTree.from_dict({"/": xr.Dataset()} | {f"/{name}": response for name, response in found.items()})
-
-
-def _unit(recording: xr.DataTree, settings: ObserveSettings) -> str:
-    """The stimulus class that defines the unit of contrast."""
-    classes = list(recording.children)
-    if settings.unit is None:
-        return "naturalscene" if "naturalscene" in classes else classes[0]
-    if settings.unit not in classes:
-        raise RetmechError(f"observe.unit = {settings.unit!r}: the recording has only {', '.join(classes)}.")
-    return settings.unit
 
 
 def _movies(probe: xr.Dataset) -> Movies:

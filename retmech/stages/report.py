@@ -14,6 +14,7 @@ from retmech.report import consensus as consensus_figures
 from retmech.report import models as model_figures
 from retmech.report import probes as probe_figures
 from retmech.report import recording as recording_figures
+from retmech.report import recovery as recovery_section
 from retmech.report.page import Picture, Section, Table, render
 from retmech.report.style import embed, style
 from retmech.settings import ReportSettings
@@ -31,6 +32,7 @@ def report(study: Study, settings: ReportSettings) -> str:
                 if first.setdefault(name.partition("/")[0], name) == name:
                     sections += [_probe(study, name, run, probe) for probe in study.probes]
                 sections += [_factors(name, run), _circuit(name, run), *_tests(name, run)]
+                sections += [recovery_section.section(study, name, run)] if run.recovery is not None else []
         sections += [_consensus(model, found) for model, found in study.consensus.items()]
     return render(study, findings(study), sections)
 
@@ -64,8 +66,9 @@ def _circuit_findings(name: str, run: Run) -> list[str]:
         lines.append(f"{name}, {probe}: attributions are complete to {worst:.1e} of the largest response.")
     assert run.reduction is not None
     lines.append(f"{name}, number of factors: {run.reduction.attrs['rank_choice']}.")
-    lines += [f"{name}: {sentence}" for sentence in sentences.of_circuit(run.circuit.to_dataset())]
-    return lines
+    said = sentences.of_circuit(run.circuit.to_dataset())
+    said += recovery_section.sentences(run.recovery) if run.recovery is not None else []
+    return [*lines, *(f"{name}: {sentence}" for sentence in said)]
 
 
 def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:

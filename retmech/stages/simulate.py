@@ -1,83 +1,73 @@
-"""Make a recording of a simulated retina, and the truth about the circuit that made it."""
+"""Make a recording of a simulated retina, and the retina that made it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from retmech.insilico.circuit import Circuit, calibrate, pathway_output, truth
-from retmech.insilico.scenes import natural_movie, white_noise_movie
-from retmech.insilico.session import Session
-from retmech.settings import SimulatedMovie, SimulateSettings
+from retmech.insilico.description import read_circuit
+from retmech.insilico.retina import Retina, calibrated, contrast_of, shown, to_dataset
+from retmech.insilico.scenes import CHUNK, Gaze, natural_movie, white_noise_movie
+from retmech.insilico.session import Session, Shown
+from retmech.settings import SimulateSettings
+
+CALIBRATION = 120.0  # s of the natural training movie
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Sessions by stimulus class, and the circuit."""
+    """Sessions by stimulus class, and the retina."""
 
     sessions: dict[str, Session]
-    truth: xr.Dataset
+    retina: xr.Dataset
 
 
 def simulate(settings: SimulateSettings) -> Simulation:
     """Show natural scenes and white noise to one simulated retina.
 
-    The circuit's thresholds and gains are calibrated on the natural training movie; white noise then drives the same circuit.
+    The circuit is calibrated on the beginning of the natural training movie; white noise then drives the same circuit. Movies
+    and rates are made while the sessions are written: no more than a chunk of them is ever held.
     """
-    rng = np.random.default_rng(settings.seed)
-    movies = {
-        "naturalscene": _movies("naturalscene", settings.naturalscene, settings, rng),
-        "whitenoise": _movies("whitenoise", settings.whitenoise, settings, rng),
-    }
-    pooled = _pooled(movies["naturalscene"][0], settings)
-    circuit = calibrate(pooled, settings.mean_rate)
+    description = read_circuit(settings.circuit)
+    chunks = -(-round(CALIBRATION * settings.frame_rate) // CHUNK)
+    reference = np.concatenate(list(islice(_movie(settings, "naturalscene", "train"), chunks)))
+    retina = calibrated(
+        description, settings.cells, settings.pixel_size, settings.frame_rate, contrast_of(reference), settings.mean_rate
+    )
     sessions = {
-        name: _session(train, test, getattr(settings, name).repeats, circuit, settings, rng)
-        for name, (train, test) in movies.items()
+        name: Session(
+            _shown(settings, retina, name, "train"),
+            _shown(settings, retina, name, "test"),
+            getattr(settings, name).repeats,
+            settings.frame_rate,
+            description.spikes,
+        )
+        for name in ("naturalscene", "whitenoise")
     }
-    cells = [f"cell{i + 1:02d}" for i in range(settings.cells)]
-    return Simulation(sessions, truth(circuit, settings.size, settings.pixel_size, settings.frame_rate, cells))
+    return Simulation(sessions, to_dataset(retina, [f"cell{i + 1:02d}" for i in range(settings.cells)]))
 
 
-def _movies(
-    name: str, movie: SimulatedMovie, settings: SimulateSettings, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The training movie and the test movie of one class, (time, y, x)."""
-    frames = (
-        round(movie.block_duration * settings.frame_rate) * movie.blocks,
-        round(movie.test_duration * settings.frame_rate),
-    )
-    if name == "naturalscene":
-        train, test = (natural_movie(n, settings.size, settings.frame_rate, rng) for n in frames)
-    else:
-        train, test = (white_noise_movie(n, settings.size, rng) for n in frames)
-    return train, test
+def _shown(settings: SimulateSettings, retina: Retina, name: str, part: str) -> Shown:
+    return Shown(_frames(settings, name, part), settings.size, shown(retina, _movie(settings, name, part)))
 
 
-def _pooled(movie: NDArray[np.uint8], settings: SimulateSettings) -> NDArray[np.float64]:
-    return pathway_output(movie, settings.frame_rate, settings.pixel_size, settings.cells)
+def _frames(settings: SimulateSettings, name: str, part: str) -> int:
+    movie = getattr(settings, name)
+    if part == "train":
+        return round(movie.block_duration * settings.frame_rate) * int(movie.blocks)
+    return round(movie.test_duration * settings.frame_rate)
 
 
-def _session(
-    train: NDArray[np.uint8],
-    test: NDArray[np.uint8],
-    repeats: int,
-    circuit: Circuit,
-    settings: SimulateSettings,
-    rng: np.random.Generator,
-) -> Session:
-    train_mean, test_mean = (_expected_count(movie, circuit, settings) for movie in (train, test))
-    return Session(
-        train_movie=train,
-        test_movie=test,
-        train_count=rng.poisson(train_mean),
-        test_count=rng.poisson(np.broadcast_to(test_mean, (repeats, *test_mean.shape))),
-        frame_rate=settings.frame_rate,
-    )
-
-
-def _expected_count(movie: NDArray[np.uint8], circuit: Circuit, settings: SimulateSettings) -> NDArray[np.float64]:
-    """Expected spikes per bin, (cell, time): each bin follows the frame that it answers to."""
-    rate = circuit.rate(_pooled(movie, settings))
-    return np.roll(rate, 1, axis=1) / settings.frame_rate
+def _movie(settings: SimulateSettings, name: str, part: str) -> Iterator[NDArray[np.uint8]]:
+    """Chunks of a movie; the same at every call."""
+    rng = np.random.default_rng([settings.seed, len(name), PARTS.index(part)])
+    n_frames = _frames(settings, name, part)
+    if name == "whitenoise":
+        return white_noise_movie(n_frames, settings.size, rng)
+    scenes = settings.naturalscene
+    gaze = Gaze(scenes.fixation, scenes.drift / settings.pixel_size, scenes.jitter / settings.pixel_size)
+    return natural_movie(n_frames, settings.size, settings.frame_rate, rng, gaze)

@@ -15,8 +15,8 @@ from retmech.stages.simulate import Simulation
 
 
 @pytest.fixture
-def truth(simulation: Simulation) -> xr.Dataset:
-    return simulation.truth.copy(deep=True)
+def retina(simulation: Simulation) -> xr.Dataset:
+    return simulation.retina.copy(deep=True)
 
 
 def test_a_round_trip_keeps_everything(recording: xr.DataTree, tmp_path: Path) -> None:
@@ -26,37 +26,37 @@ def test_a_round_trip_keeps_everything(recording: xr.DataTree, tmp_path: Path) -
         xr.testing.assert_equal(node.to_dataset(inherit=False), found[node.path].to_dataset(inherit=False))  # type: ignore[union-attr]
 
 
-def test_equal_contents_give_equal_bytes(truth: xr.Dataset, tmp_path: Path) -> None:
+def test_equal_contents_give_equal_bytes(retina: xr.Dataset, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("input")
     provenance = Provenance({"b": 1, "a": 2}, "code", {"source": source})
     for name in ("a.nc", "b.nc"):
-        io.write(truth, schemas.TRUTH, tmp_path / name, provenance)
+        io.write(retina, schemas.RETINA, tmp_path / name, provenance)
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
-    attributes = io.read(tmp_path / "a.nc", schemas.TRUTH).attrs
+    attributes = io.read(tmp_path / "a.nc", schemas.RETINA).attrs
     assert attributes["settings"] == '{"a":2,"b":1}'
     assert attributes["inputs"].startswith('{"source":"c96c6d5be8d08a12e7b5cdc1b207fa6b2430974c86803d8891675e76fd992c20')
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "b.nc", "source"], "nothing else is left"
 
 
-def broken(truth: xr.Dataset, kind: str) -> xr.Dataset:
+def broken(retina: xr.Dataset, kind: str) -> xr.Dataset:
     if kind == "nan":
-        truth["gain"][0] = np.nan
+        retina["gain"][0] = np.nan
     elif kind == "range":
-        truth["gain"][0] = -1
+        retina["gain"][0] = -1
     elif kind == "unit":
-        truth["gain"].attrs["units"] = "kHz"
+        retina["gain"].attrs["units"] = "kHz"
     elif kind == "missing":
-        truth = truth.drop_vars("gain")
+        retina = retina.drop_vars("gain")
     elif kind == "extra":
-        truth["extra"] = truth["gain"]
+        retina["extra"] = retina["gain"]
     elif kind == "dims":
-        truth["weight"] = truth["weight"].T
+        retina["weight"] = retina["weight"].T
     elif kind == "dtype":
-        truth["gain"] = truth["gain"].astype("float32", keep_attrs=True)
+        retina["gain"] = retina["gain"].astype("float32", keep_attrs=True)
     elif kind == "unnamed":
-        del truth["gain"].attrs["long_name"]
-    return truth
+        del retina["gain"].attrs["long_name"]
+    return retina
 
 
 @pytest.mark.parametrize(
@@ -72,38 +72,38 @@ def broken(truth: xr.Dataset, kind: str) -> xr.Dataset:
         ("unnamed", "gain: has no attribute 'long_name'"),
     ],
 )
-def test_wrong_data_is_neither_written_nor_read(kind: str, says: str, truth: xr.Dataset, tmp_path: Path) -> None:
-    wrong, path = broken(truth, kind), tmp_path / "truth.nc"
+def test_wrong_data_is_neither_written_nor_read(kind: str, says: str, retina: xr.Dataset, tmp_path: Path) -> None:
+    wrong, path = broken(retina, kind), tmp_path / "retina.nc"
     with pytest.raises(FileError) as error:
-        io.write(wrong, schemas.TRUTH, path, Provenance())
+        io.write(wrong, schemas.RETINA, path, Provenance())
     assert says in str(error.value)
     assert not list(tmp_path.iterdir())
-    wrong.attrs = {"schema_name": "truth", "schema_version": 1}
+    wrong.attrs = {"schema_name": "retina", "schema_version": 1}
     wrong.to_netcdf(path)
     with pytest.raises(FileError) as error:
-        io.read(path, schemas.TRUTH)
+        io.read(path, schemas.RETINA)
     assert says in str(error.value)
     assert str(path) in str(error.value)
 
 
-def test_a_file_of_another_type_or_version_is_named(truth: xr.Dataset, tmp_path: Path) -> None:
-    io.write(truth, schemas.TRUTH, tmp_path / "t.nc", Provenance())
-    with pytest.raises(FileError, match="expected a file of type 'probe', found 'truth'"):
+def test_a_file_of_another_type_or_version_is_named(retina: xr.Dataset, tmp_path: Path) -> None:
+    io.write(retina, schemas.RETINA, tmp_path / "t.nc", Provenance())
+    with pytest.raises(FileError, match="expected a file of type 'probe', found 'retina'"):
         io.read(tmp_path / "t.nc", schemas.PROBE)
     xr.open_dataset(tmp_path / "t.nc").load().assign_attrs(schema_version=7).to_netcdf(tmp_path / "v.nc")
-    with pytest.raises(FileError, match="expected version 1 of 'truth', found 7"):
-        io.read(tmp_path / "v.nc", schemas.TRUTH)
+    with pytest.raises(FileError, match="expected version 1 of 'retina', found 7"):
+        io.read(tmp_path / "v.nc", schemas.RETINA)
 
 
-def test_a_missing_or_damaged_file_is_named(truth: xr.Dataset, tmp_path: Path) -> None:
+def test_a_missing_or_damaged_file_is_named(retina: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.nc: does not exist"):
-        io.read(tmp_path / "none.nc", schemas.TRUTH)
-    io.write(truth, schemas.TRUTH, tmp_path / "t.nc", Provenance())
+        io.read(tmp_path / "none.nc", schemas.RETINA)
+    io.write(retina, schemas.RETINA, tmp_path / "t.nc", Provenance())
     whole = (tmp_path / "t.nc").read_bytes()
     for name, content in (("empty", b""), ("text", b"hello"), ("cut", whole[: len(whole) // 2])):
         (tmp_path / f"{name}.nc").write_bytes(content)
         with pytest.raises(FileError, match=f"{name}.nc: cannot be read as NetCDF"):
-            io.read(tmp_path / f"{name}.nc", schemas.TRUTH)
+            io.read(tmp_path / f"{name}.nc", schemas.RETINA)
 
 
 def test_a_group_that_does_not_belong_is_refused(recording: xr.DataTree, tmp_path: Path) -> None:
@@ -122,25 +122,25 @@ def test_checks_are_inherited_by_the_models_of_parts(recording: xr.DataTree, tmp
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(
-    truth: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    retina: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "truth.nc"
+    path = tmp_path / "retina.nc"
     path.write_text("old")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(FileError, match=r"truth\.nc: cannot be written .*No space left"):
-        io.write(truth, schemas.TRUTH, path, Provenance())
-    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"]
+    with pytest.raises(FileError, match=r"retina\.nc: cannot be written .*No space left"):
+        io.write(retina, schemas.RETINA, path, Provenance())
+    assert [p.name for p in tmp_path.iterdir()] == ["retina.nc"]
     assert path.read_text() == "old"
 
 
-def test_a_folder_that_cannot_be_made_is_one_error(truth: xr.Dataset, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_one_error(retina: xr.Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileError, match="cannot be written"):
-        io.write(truth, schemas.TRUTH, tmp_path / "file/truth.nc", Provenance())
+        io.write(retina, schemas.RETINA, tmp_path / "file/retina.nc", Provenance())
 
 
 def test_checking_a_movie_takes_no_second_one(recording: xr.DataTree, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
     probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "recorded_movie")
-    expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "truth.nc")}
+    expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "retina.nc")}
     expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
     for run_ in (*RUNS, "ln/seed1", "lnln/seed1", "glm/seed1"):  # a baseline is trained once
         folder = f"results/tiny/{run_}"

@@ -19,6 +19,7 @@ RECORDINGS = sorted(CONFIG["recordings"])
 SEEDS = sorted(CONFIG["seeds"])
 MODELS = sorted(CONFIG["train"])
 PROBES = sorted(CONFIG["synthesize"])
+SIMULATED = [r for r in RECORDINGS if retmech_config.retina_of(CONFIG, r)]
 SHARED_MODELS = [m for m in MODELS if CONFIG["train"][m]["shared"]]
 # What is only there to be compared with is not taken apart.
 BASELINES = CONFIG["evaluate"]["baselines"]
@@ -60,7 +61,7 @@ def code(section):
             modules += [architecture(model) for model in compared(chosen["model"])]
         elif "model" in chosen:
             modules.append(architecture(chosen["model"]))
-        if section == "observe":
+        if section in {"observe", "truth"}:
             modules += [f"probes.{settings['probe']}" for settings in CONFIG["synthesize"].values()]
         if section in {"synthesize", "respond"}:
             probe = CONFIG["synthesize"][chosen["probe"]]
@@ -152,6 +153,27 @@ def probe_arguments(wildcards, input):
 def response_arguments(wildcards, input):
     """model/seedN/probe=PATH of all responses to a recording's probes."""
     return named([f"{run}/{probe}" for run in all_runs(MODELS) for probe in PROBES], input.responses)
+
+
+def retina_file(wildcards):
+    """The simulated retina that a recording comes from."""
+    return f"results/raw/insilico/{retmech_config.retina_of(CONFIG, wildcards.recording)}/retina.nc"
+
+
+def retina_files(wildcards):
+    """What is known of the cells' own responses to probes: recorded, and simulated where a simulated retina was recorded."""
+    names = ["observed", "truth"] if wildcards.recording in SIMULATED else ["observed"]
+    return [f"results/{wildcards.recording}/{name}.nc" for name in names]
+
+
+def recovery_files(wildcards):
+    """How well the truth was recovered, for recordings of a simulated retina."""
+    runs = all_runs(CIRCUIT_MODELS) if wildcards.recording in SIMULATED else []
+    return [f"results/{wildcards.recording}/{run}/recovery.nc" for run in runs]
+
+
+def retina_arguments(wildcards, input):
+    return named(["recorded", "simulated"][: len(input.retinas)], input.retinas)
 
 
 def movie_files(wildcards):

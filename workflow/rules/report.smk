@@ -5,11 +5,12 @@ rule report:
         performance=expand("results/{{recording}}/{run}/performance.nc", run=all_runs(MODELS)),
         probes=expand("results/{{recording}}/probes/{probe}.nc", probe=PROBES),
         responses=expand("results/{{recording}}/{run}/responses/{probe}.nc", run=all_runs(MODELS), probe=PROBES),
-        observed="results/{recording}/observed.nc",
+        retinas=retina_files,
         attributions=expand("results/{{recording}}/{run}/attributions/{probe}.nc", run=all_runs(CIRCUIT_MODELS), probe=PROBES),
         reductions=expand("results/{{recording}}/{run}/reduction.nc", run=all_runs(CIRCUIT_MODELS)),
         consensus=expand("results/{{recording}}/{model}/consensus.nc", model=CIRCUIT_MODELS),
         circuits=expand("results/{{recording}}/{run}/circuit.nc", run=all_runs(CIRCUIT_MODELS)),
+        recoveries=recovery_files,
     output:
         report(
             "results/{recording}/report.html",

@@ -2,7 +2,7 @@ rule simulate:
     output:
         naturalscene="results/raw/insilico/{retina}/naturalscene.h5",
         whitenoise="results/raw/insilico/{retina}/whitenoise.h5",
-        truth="results/raw/insilico/{retina}/truth.nc",
+        retina="results/raw/insilico/{retina}/retina.nc",
     log:
         "logs/simulate/{retina}.log",
     benchmark:
@@ -14,4 +14,4 @@ rule simulate:
         code=code("simulate"),
     shell:
         "retmech simulate --config {params.config:q} --naturalscene {output.naturalscene:q}"
-        " --whitenoise {output.whitenoise:q} --truth {output.truth:q} &> {log:q}"
+        " --whitenoise {output.whitenoise:q} --retina {output.retina:q} &> {log:q}"

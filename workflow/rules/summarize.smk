@@ -1,7 +1,7 @@
 rule summarize:
     input:
         responses=expand("results/{{recording}}/{run}/responses/{probe}.nc", run=all_runs(MODELS), probe=PROBES),
-        observed="results/{recording}/observed.nc",
+        retinas=retina_files,
     output:
         readouts="results/{recording}/readouts.nc",
         table="results/{recording}/readouts.csv",
@@ -14,6 +14,7 @@ rule summarize:
     params:
         code=code("summarize"),
         responses=response_arguments,
+        retinas=retina_arguments,
     shell:
-        "retmech summarize --responses {params.responses:q} --retinas recorded={input.observed:q}"
+        "retmech summarize --responses {params.responses:q} --retinas {params.retinas:q}"
         " --output {output.readouts:q} --table {output.table:q} &> {log:q}"
