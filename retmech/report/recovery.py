@@ -29,8 +29,8 @@ def section(study: Study, name: str, run: Run) -> Section:
         *(
             Picture(
                 embed(parts(study, run, probe)),
-                f"{probe}: true parts of the pathways in the response of the simulated retina (broad), and the parts of the groups of "
-                "channels that stand for them (thin, black edge), in the condition with the model's largest response.",
+                f"{probe}: true parts of the pathways in the response of the simulated retina (broad), and those of the groups of "
+                "channels that stand for them (black), in the condition with the model's largest response.",
             )
             for probe in recovery["probe"].values
         ),
@@ -46,8 +46,8 @@ def sentences(recovery: xr.Dataset) -> list[str]:
     low, middle, high = recovery["shuffled_recovery"].values
     untrained = float(recovery["untrained_recovery"].mean())
     lines = [
-        f"Groups of channels recover the true pathways with a mean correlation of {group:.2f} (single channels {single:.2f}, factors "
-        f"{factor:.2f}; channels given to pathways at random {middle:.2f}, {low:.2f} to {high:.2f}; untrained {untrained:.2f})."
+        f"Groups of channels recover the true pathways with a mean correlation of {group:.2f} (single channels {single:.2f}, "
+        f"factors {factor:.2f}; channels given to pathways at random {middle:.2f}, {low:.2f} to {high:.2f}; untrained {untrained:.2f})."
     ]
     response = recovery["response_correlation"].mean("cell")
     weak = [
