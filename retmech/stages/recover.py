@@ -174,11 +174,11 @@ def _kernels(inputs: Inputs, groups: list[NDArray[np.int64]]) -> dict[str, xr.Va
             own = (importance * (group == p)) @ filters
             if np.linalg.norm(own) > 0:
                 cosine[i, p] = own @ kernel / (np.linalg.norm(own) * np.linalg.norm(kernel))
-                right[i, p] = own[np.abs(own).argmax()] * kernel[np.abs(kernel).argmax()] > 0
+                right[i, p] = cosine[i, p] > 0
     dims = ("probe", "pathway")
     return {
         "kernel_similarity": variable(dims, cosine, "1", "cosine of the group's mean temporal filter with the pathway's kernel"),
-        "polarity_right": variable(dims, right, "1", "1: the group is ON or OFF as the pathway is"),
+        "polarity_right": variable(dims, right, "1", "1: the group's filter has the pathway's sign"),
     }
 
 
