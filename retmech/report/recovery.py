@@ -19,21 +19,18 @@ def section(study: Study, name: str, run: Run) -> Section:
     """Everything about how well one model's mechanism is the retina's own."""
     recovery = run.recovery
     assert recovery is not None
+    caption = (
+        "Left: correlation of what stands for pathways with the true pathways' parts in the responses, weighted by the pathways' "
+        "shares, mean over cells; what stands for what is decided for each probe by the others. Right: the same for single "
+        "pathways, by groups of channels; a pathway that has less than 2 % of a response is left out."
+    )
+    text = (
+        "true parts of the pathways in the response of the simulated retina (broad), and those of the groups of channels that "
+        "stand for them (black), in the condition with the model's largest response."
+    )
     pictures = [
-        Picture(
-            embed(summary(recovery)),
-            "Left: correlation of what stands for pathways with the true pathways' parts in the responses, weighted by the "
-            "pathways' shares, mean over cells; what stands for what is decided for each probe by the others. Right: the same for "
-            "single pathways, by groups of channels; a pathway that has less than 2 % of a response is left out.",
-        ),
-        *(
-            Picture(
-                embed(parts(study, run, probe)),
-                f"{probe}: true parts of the pathways in the response of the simulated retina (broad), and those of the groups of "
-                "channels that stand for them (black), in the condition with the model's largest response.",
-            )
-            for probe in recovery["probe"].values
-        ),
+        Picture(embed(summary(recovery)), caption),
+        *(Picture(embed(parts(study, run, probe)), f"{probe}: {text}") for probe in recovery["probe"].values),
     ]
     return Section(f"Truth, {name}", " ".join(sentences(recovery)), pictures, [_scores(recovery), _pathways(recovery)])
 
@@ -47,7 +44,8 @@ def sentences(recovery: xr.Dataset) -> list[str]:
     untrained = float(recovery["untrained_recovery"].mean())
     lines = [
         f"Groups of channels recover the true pathways with a mean correlation of {group:.2f} (single channels {single:.2f}, "
-        f"factors {factor:.2f}; channels given to pathways at random {middle:.2f}, {low:.2f} to {high:.2f}; untrained {untrained:.2f})."
+        f"factors {factor:.2f}; channels given to pathways at random {middle:.2f}, {low:.2f} to {high:.2f}; the same network before "
+        f"training {untrained:.2f})."
     ]
     response = recovery["response_correlation"].mean("cell")
     weak = [

@@ -203,7 +203,7 @@ def _signs(
 
 def _untrained(inputs: Inputs, true: Mapping[str, xr.Dataset], settings: RecoverSettings, threads: int) -> xr.Variable:
     """Recovery of groups of channels of the same network with random weights, mean over cells."""
-    model = _random_model(inputs.model, settings.seed)
+    model = random_model(inputs.model, settings.seed)
     used = AttributeSettings.model_validate(_used_settings(inputs.attributions) | {"compare": [], "pixels": {}, "layer_2": False})
     measured, share = {}, {}
     for name, probe in inputs.probes.items():
@@ -224,7 +224,7 @@ def _used_settings(attributions: Probes) -> dict[str, object]:
     return settings
 
 
-def _random_model(model: xr.DataTree, seed: int) -> xr.DataTree:
+def random_model(model: xr.DataTree, seed: int) -> xr.DataTree:
     """The model with new random weights; its batch norms have seen noise of the movie's contrast."""
     torch.manual_seed(seed)
     architecture = registry.load("architecture", str(model.attrs["architecture"]))

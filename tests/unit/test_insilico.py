@@ -15,6 +15,7 @@ from scipy.stats import kstest
 from retmech import io, schemas
 from retmech.attribution.exact import integrate_last
 from retmech.errors import ConfigError
+from retmech.geometry import Geometry
 from retmech.insilico.description import (
     CircuitDescription,
     Depression,
@@ -32,7 +33,10 @@ from retmech.insilico.scenes import CONTRAST, MEAN_LUMINANCE, Gaze, images, natu
 from retmech.insilico.spikes import counts, spike_train
 from retmech.insilico.truth import attributed
 from retmech.io import Provenance
+from retmech.labels import variable
 from retmech.models.rectifiers import Rectifiers
+from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash
+from retmech.readouts import answered
 from retmech.settings import TruthSettings
 from retmech.stages.truth import truth
 from tests.networks import drawn
@@ -181,17 +185,10 @@ def test_true_parts_are_those_of_the_exact_path_integral() -> None:
 
 def test_the_truth_of_a_probe_is_of_the_recorded_cells(tmp_path: Path) -> None:
     made = to_dataset(retina(read_circuit("three_pathway"), 3), ["cell01", "cell02", "cell03"])
-    root = (
-        made[["frame_rate", "pixel_size"]].isel(cell=[2, 0])
-        if "cell" in made[["frame_rate"]].dims
-        else made[["frame_rate", "pixel_size"]]
-    )
-    root = root.drop_vars("cell", errors="ignore").assign_coords(cell=made["cell"].variable[[2, 0]])
+    cells = made["cell"].variable[[2, 0]]
+    root = made[["frame_rate", "pixel_size"]].drop_vars("cell", errors="ignore").assign_coords(cell=cells)
     norm = xr.Dataset({"stimulus_mean": 120.0, "stimulus_std": 40.0})
     recording = xr.DataTree.from_dict({"/": root, "/naturalscene": norm})
-    from retmech.geometry import Geometry
-    from retmech.probes import latency
-
     probe = drawn(Geometry((SIZE, SIZE), RATE, PIXEL), latency.Config(contrasts=[-1, -2]), "latency")
     found = truth(made, recording, {"dark": probe}, TruthSettings(nodes=16))
     io.write(found, schemas.TRUTH, tmp_path / "truth.nc", Provenance())
@@ -204,6 +201,30 @@ def test_the_truth_of_a_probe_is_of_the_recorded_cells(tmp_path: Path) -> None:
     np.testing.assert_allclose(response["attribution"].values[1], expected.attribution[:, [2, 0]], atol=1e-4)
     change = response["rate"] - response["baseline_rate"]
     np.testing.assert_allclose(response["attribution"].sum("pathway"), change, atol=1e-3)
+
+
+def test_three_pathways_show_the_four_phenomena() -> None:
+    """Read by the probes' own readouts, at the size of the demo."""
+    movie = np.concatenate(list(natural_movie(6000, 24, RATE, np.random.default_rng(1), Gaze())))
+    made = calibrated(read_circuit("three_pathway"), 4, PIXEL, RATE, contrast_of(movie), 6.0)
+    sd, geometry = float(contrast_of(movie).std()), Geometry((24, 24), RATE, PIXEL)
+    configs = {
+        "omitted_flash": omitted_flash.Config(contrast=-3),
+        "latency": latency.Config(contrasts=[-0.5, -1, -2, -3]),
+        "motion_reversal": motion_reversal.Config(contrast=-3, width=150),
+        "motion_anticipation": motion_anticipation.Config(contrast=-3, width=150, flash=100, speeds=[440, 880], positions=7),
+    }
+    matching, found = {}, {}
+    for name, config in configs.items():
+        probe = drawn(geometry, config, name)
+        grey = np.zeros((made.lead, 24, 24), np.float32)
+        movies = (np.concatenate([grey, np.maximum(sd * m, -1)]) for m in probe["stimulus"].values)
+        rate = np.stack([made.rate(made.inputs(m))[made.lead :] for m in movies])
+        found[name] = answered(probe, rate, variable("cell", list("abcd"), "1", "cell"))
+        matching[name] = (found[name]["verdict"].values == "matches").sum()
+    assert matching == {"omitted_flash": 4, "latency": 4, "motion_reversal": 4, "motion_anticipation": 2}
+    np.testing.assert_allclose(found["omitted_flash"]["slope"], 1, atol=0.1)
+    assert np.isfinite(found["omitted_flash"]["peak_time"].values[:-1]).all(), "a burst after every train"
 
 
 def test_scenes_have_natural_spectra_mean_and_contrast() -> None:

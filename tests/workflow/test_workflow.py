@@ -22,7 +22,7 @@ RUN = "results/tiny/bn_cnn/seed1"
 RUNS = ("bn_cnn/seed1", "bn_cnn/seed2")
 MODEL = f"{RUN}/model.nc"
 EXPORTED = ("channels.csv", "factors.csv", "actions.csv", "circuit.py", "weights.pt", "discriminating.npy")
-DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "report"}
+DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover"}
 
 
 def workspace(folder: Path) -> Path:
@@ -68,7 +68,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
-    probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "recorded_movie")
+    probes = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "recorded_movie", "most_exciting")
     expected = {f"results/raw/insilico/small/{n}" for n in ("naturalscene.h5", "whitenoise.h5", "retina.nc")}
     expected |= {"results/tiny/recording.nc", "results/tiny/report.html"} | {f"results/tiny/probes/{p}.nc" for p in probes}
     for run_ in (*RUNS, "ln/seed1", "lnln/seed1", "glm/seed1"):  # a baseline is trained once
@@ -76,15 +76,18 @@ def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
         expected |= {f"{folder}/model.nc", f"{folder}/performance.nc"} | {f"{folder}/responses/{p}.nc" for p in probes}
     for run_ in RUNS:
         folder = f"results/tiny/{run_}"
-        expected |= {f"{folder}/reduction.nc", f"{folder}/circuit.nc"} | {f"{folder}/attributions/{p}.nc" for p in probes}
+        expected |= {f"{folder}/{name}.nc" for name in ("reduction", "circuit", "recovery")}
+        expected |= {f"{folder}/attributions/{p}.nc" for p in probes}
         expected |= {f"{folder}/circuit/{name}" for name in EXPORTED}
-    expected |= {f"results/tiny/{name}" for name in ("bn_cnn/consensus.nc", "readouts.nc", "readouts.csv")}
+    expected |= {
+        f"results/tiny/{name}" for name in ("bn_cnn/consensus.nc", "observed.nc", "truth.nc", "readouts.nc", "readouts.csv")
+    }
     assert set(results(finished)) == expected
 
 
 def test_the_report_has_a_figure_for_every_stage_and_asks_for_nothing(finished: Path) -> None:
     page = (finished / "results/tiny/report.html").read_text()
-    for title in ("Recording", "Training", "Prediction", "omitted_flash", "Factors", "Circuit", "Tests", "Consensus"):
+    for title in ("Recording", "Training", "Prediction", "omitted_flash", "Factors", "Circuit", "Tests", "Truth", "Consensus"):
         assert f">{title}" in page
     assert page.count('src="data:image/png;base64,') >= 17
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
@@ -132,6 +135,27 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     np.testing.assert_array_equal(*shared)
 
 
+def test_the_simulated_retina_stands_beside_its_models(finished: Path) -> None:
+    table = xr.open_dataset(finished / "results/tiny/readouts.nc").to_dataframe()
+    assert set(table["model"]) == {"bn_cnn", "ln", "lnln", "glm", "simulated retina"}
+    own = xr.open_dataset(finished / "results/tiny/truth.nc", group="omitted_flash")
+    slope = table[(table.model == "simulated retina") & (table.readout == "slope") & (table.probe == "omitted_flash")]
+    np.testing.assert_array_equal(slope["value"], own["slope"])
+    assert ">simulated retina<" in (finished / "results/tiny/report.html").read_text()
+
+
+def test_the_most_exciting_movies_are_made_with_the_model_and_shown_to_all(copy: Path) -> None:
+    probe = xr.open_dataset(copy / "results/tiny/probes/most_exciting.nc")
+    assert probe["condition"].values.tolist() == ["cell01", "cell02", "ch1", "noise"]
+    own = xr.open_dataset(copy / RUN / "responses/most_exciting.nc")
+    assert (np.diagonal(own["window_rate"].values) > own["window_rate"].values[-1]).all()
+    change(copy, "synthesize", most_exciting={"model": "ln"})
+    assert planned(copy) == {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *DOWNSTREAM_OF_REDUCE}
+    change(copy, "synthesize", most_exciting={"model": "ln", "seed": 2})
+    done = run("retmech", "run", "--cores", "2", cwd=copy, check=False)
+    assert "synthesize.most_exciting.seed = 2: ln is not trained from it; its seeds: 1" in done.stdout + done.stderr
+
+
 def test_models_of_all_recordings_are_compared_on_request(copy: Path) -> None:
     change(copy, "consensus", recordings=True)
     assert planned(copy) == {"consensus", "consensus_of_recordings", "report"}
@@ -166,7 +190,7 @@ def test_swapped_values_are_seen(copy: Path) -> None:
 
 def test_a_probe_touches_no_other_probe_and_no_training(copy: Path) -> None:
     change(copy, "synthesize", latency={"contrasts": [-1, -4]})
-    assert planned(copy) == {"synthesize", "respond", "summarize", "attribute", *DOWNSTREAM_OF_REDUCE}
+    assert planned(copy) == {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *DOWNSTREAM_OF_REDUCE}
 
 
 def test_a_wrong_config_stops_before_any_job(copy: Path) -> None:
