@@ -1,9 +1,9 @@
 """How much of the true mechanism comes back, against the length of the recording and its noise.
 
-The default circuit is recorded and trained on from several seeds; four probes are taken apart. What is reported is
-the recovery by groups of channels (docs/method.md), beside that of the network before training. Every training takes about as many
-steps, whatever the length. `python -m benchmarks.recovery` runs all of it in about 40 minutes and draws
-docs/images/recovery.png; with `MINUTES RATE SEED` it does one run and prints its figures.
+The default circuit is recorded and trained on from several seeds; four probes are taken apart. What is reported is the recovery
+by groups of channels (docs/method.md), beside that of the network before training. Every training takes about as many steps,
+whatever the length. `python -m benchmarks.recovery` runs all of it in about 40 minutes and draws docs/images/recovery.png; with
+`MINUTES RATE SEED` it does one run and prints its figures.
 """
 
 import json

@@ -32,6 +32,7 @@ def _simulate(args: argparse.Namespace) -> None:
 
     from retmech import io, schemas
     from retmech.insilico import session
+    from retmech.insilico.description import circuit_path
     from retmech.stages.simulate import simulate
 
     settings = _settings(args)
@@ -42,7 +43,8 @@ def _simulate(args: argparse.Namespace) -> None:
         partial = path.with_name(f".{path.name}.partial")
         session.write(partial, recorded, np.random.default_rng([settings.seed, len(name)]))
         partial.replace(path)
-    io.write(simulation.retina, schemas.RETINA, args.retina, _provenance(args, "stages.simulate"))
+    provenance = _provenance(args, "stages.simulate", circuit=circuit_path(settings.circuit))
+    io.write(simulation.retina, schemas.RETINA, args.retina, provenance)
 
 
 def _truth(args: argparse.Namespace) -> None:

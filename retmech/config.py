@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from retmech import registry
 from retmech.errors import ConfigError
+from retmech.insilico.description import read_circuit
 from retmech.settings import (
     AttributeSettings,
     ConsensusSettings,
@@ -110,12 +111,12 @@ def _with_presets(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
-    """Check that every raw file is there or will be simulated.
+    """Check that every raw file is there or will be simulated, and every circuit can be.
 
     Raises
     ------
     ConfigError
-        Naming the keys whose files are missing.
+        Naming the keys whose files are missing or wrong.
     """
     made = {f"results/raw/insilico/{name}/{kind}.h5" for name in config["simulate"] for kind in SIMULATED}
     problems = [
@@ -129,6 +130,11 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
         for name, settings in config["synthesize"].items()
         if "path" in settings and not (root / settings["path"]).is_file()
     ]
+    for name, settings in config["simulate"].items():
+        try:
+            read_circuit(settings["circuit"])
+        except ConfigError as error:
+            problems.append(f"config.yaml: simulate.{name}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))
 

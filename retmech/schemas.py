@@ -311,6 +311,7 @@ class Consensus(_Strict):
     channel_share: np.float64 = _variable("run", "channel", units="1", ge=0, le=1)
     type_size: np.int64 = _variable("run", "type", units="1", ge=0)
     type_share: np.float64 = _variable("run", "type", units="1", ge=0)
+    type_counts: np.int8 = _variable("type", units="1", isin=[0, 1])
     type_filter: np.float64 = _variable("type", "lag", units="1")
     silhouette: np.float64 = _variable("count", units="1", ge=-1, le=1)
     count_probability: np.float64 = _variable("count", units="1", ge=0, le=1)
@@ -471,7 +472,7 @@ ATTRIBUTIONS = FileType(
     },
 )
 REDUCTION = FileType("reduction", 2, Reduction, {"/units": (_UnitFactors,)})
-CONSENSUS = FileType("consensus", 1, Consensus)
+CONSENSUS = FileType("consensus", 2, Consensus)
 CIRCUIT = FileType(
     "circuit",
     2,

@@ -60,6 +60,12 @@ class Pathway(Settings):
             raise ValueError("gain control and depression need a rectifier: give a threshold")
         return self
 
+    @property
+    def memory(self) -> list[str]:
+        """What its output depends on beside the present input of its rectifier, in words."""
+        parts = {"gain control": self.gain_control, "depression": self.depression, "smoothing": self.smoothing}
+        return [name for name, value in parts.items() if value]
+
 
 class GanglionCell(Settings):
     """A type of ganglion cell."""
@@ -103,6 +109,20 @@ def circuit_names() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
+def circuit_path(name: str) -> Path:
+    """Return the file of a circuit that is shipped, by its name, or of one's own.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    path = SHIPPED / f"{name}.yaml" if name in circuit_names() else Path(name)
+    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        raise ConfigError(f"circuit = {name!r}: expected the path of a YAML file or one of {', '.join(circuit_names())}.")
+    return path
+
+
 def read_circuit(name: str) -> CircuitDescription:
     """Read a circuit that is shipped, by its name, or a YAML file.
 
@@ -111,9 +131,7 @@ def read_circuit(name: str) -> CircuitDescription:
     ConfigError
         Naming the file and every wrong key.
     """
-    path = SHIPPED / f"{name}.yaml" if name in circuit_names() else Path(name)
-    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
-        raise ConfigError(f"circuit = {name!r}: expected the path of a YAML file or one of {', '.join(circuit_names())}.")
+    path = circuit_path(name)
     try:
         return CircuitDescription.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -67,7 +67,7 @@ def consensus(findings: Mapping[str, Finding], settings: ConsensusSettings) -> x
             "quantile": variable("quantile", list(QUANTILES), "1", "quantile over draws of shuffled channels"),
             "lag": lag,
         },
-    ).assign(_types(types, described, (len(names), len(channel))))
+    ).assign(_types(types, described, (len(names), len(channel)), settings.least_share))
     reproduction = _mean_over_others(found["factor_similarity"].values)
     for own, finding in zip(reproduction, described, strict=True):
         own[len(finding.factors.filters) :] = np.nan  # factors that the run does not have
@@ -165,7 +165,7 @@ def _mean_over_others(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _types(types: Types, described: Sequence[_Described], shape: tuple[int, int]) -> dict[str, xr.Variable]:
+def _types(types: Types, described: Sequence[_Described], shape: tuple[int, int], least_share: float) -> dict[str, xr.Variable]:
     label = types.label.reshape(shape)
     share = np.stack([d.share for d in described])
     filters = np.concatenate([d.channels.filters for d in described])
@@ -173,11 +173,16 @@ def _types(types: Types, described: Sequence[_Described], shape: tuple[int, int]
     weight = (types.label[None] == numbers[:, None]) * share.ravel()[None]
     mean = weight @ filters / np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     of_type = label[..., None] == numbers
+    type_share = (share[..., None] * of_type).sum(axis=1)
+    counted = (type_share.mean(axis=0) >= least_share).astype(np.int8)
     return {
         "cell_type": variable(("run", "channel"), label, "1", "cell type of the channel; 0: it contributes nothing"),
         "channel_share": variable(("run", "channel"), share, "1", "share of the sum of magnitudes of all attributions"),
         "type_size": variable(("run", "type"), of_type.sum(axis=1), "1", "channels of the type"),
-        "type_share": variable(("run", "type"), (share[..., None] * of_type).sum(axis=1), "1", "share of the attributions"),
+        "type_share": variable(("run", "type"), type_share, "1", "share of the attributions"),
+        "type_counts": variable(
+            "type", counted, "1", f"1: it has at least {least_share:g} of the attributions, mean over models"
+        ),
         "type_filter": variable(("type", "lag"), mean, "1", "mean temporal filter, by share"),
         "type": variable("type", numbers, "1", "cell type"),
         "silhouette": variable("count", types.silhouette, "1", "mean silhouette with so many types"),

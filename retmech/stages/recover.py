@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from retmech import registry
+from retmech.insilico.description import CircuitDescription
 from retmech.labels import geometry_of, variable
 from retmech.models.store import network_settings, weights_to_dataset
 from retmech.quality import pearson
@@ -117,7 +118,14 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
             "channel": inputs.circuit["channel"].variable,
             "pathway": inputs.retina["pathway"].variable,
         },
+        attrs={"memory": _memory(inputs.retina)},
     )
+
+
+def _memory(retina: xr.Dataset) -> str:
+    """What of the retina no model can be whose first layer alone sees time; empty if nothing is."""
+    description = CircuitDescription.model_validate_json(retina.attrs["circuit"])
+    return ", ".join(f"{' and '.join(p.memory)} of {name}" for name, p in description.pathways.items() if p.memory)
 
 
 def _rows(values: NDArray[np.floating]) -> FloatArray:

@@ -89,9 +89,12 @@ def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:
         return [*lines, f"{model}: no channel does anything: there are no cell types."]
     best = int(found["silhouette"].values.argmax())
     sure = 100 * float(found["count_probability"][best])
+    counted = found["type_counts"].values > 0
+    have = "has" if counted.sum() == 1 else "have"
     lines.append(
-        f"{model}: the channels of {found.sizes['run']} runs fall into {int(found['count'][best])} cell types "
-        f"(the best number in {sure:.0f} % of bootstrap draws)."
+        f"{model}: the channels of {found.sizes['run']} runs fall into {int(found['count'][best])} cell types (the best number "
+        f"in {sure:.0f} % of bootstrap draws), of which {counted.sum()} {have} a part in the responses: "
+        f"{100 * found['type_share'].mean('run').values[counted].sum():.0f} % of the attributions."
     )
     return lines
 

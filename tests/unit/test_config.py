@@ -140,3 +140,12 @@ def test_code_digest_covers_what_a_stage_imports_and_only_that(tmp_path: Path, m
 def test_canonical_json_sees_swaps_but_not_the_order_of_keys() -> None:
     assert provenance.canonical_json({"a": 1, "b": 2}) == provenance.canonical_json({"b": 2, "a": 1})
     assert provenance.canonical_json({"a": 1, "b": 2}) != provenance.canonical_json({"a": 2, "b": 1})
+
+
+def test_a_circuit_that_cannot_be_read_stops_before_any_job(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("pathways: {}")
+    for circuit, says in (("nothing", "expected the path of a YAML file"), (str(tmp_path / "mine.yaml"), "pathways: ")):
+        config = validate(changed("simulate.three_pathway.circuit", circuit))
+        with pytest.raises(ConfigError, match=r"config\.yaml: simulate\.three_pathway: ") as error:
+            check_files(config)
+        assert says in str(error.value)

@@ -119,6 +119,7 @@ def test_a_model_agrees_with_itself() -> None:
     np.testing.assert_allclose(found["factor_reproduction"], 1)
     np.testing.assert_array_equal(found["cell_type"][0], found["cell_type"][1])
     np.testing.assert_allclose(found["type_share"].sum("type"), 1)
+    np.testing.assert_array_equal(found["type_counts"], found["type_share"].mean("run") >= 0.1)
     assert found.attrs["compared"] == "cell by cell"
 
 

@@ -5,7 +5,8 @@ from snakemake.exceptions import WorkflowError
 from retmech import config as retmech_config
 from retmech import registry
 from retmech.errors import ConfigError
-from retmech.provenance import canonical_json
+from retmech.insilico.description import circuit_path
+from retmech.provenance import canonical_json, file_digest
 from retmech.provenance import code_digest as digest_of
 
 try:
@@ -153,6 +154,11 @@ def probe_arguments(wildcards, input):
 def response_arguments(wildcards, input):
     """model/seedN/probe=PATH of all responses to a recording's probes."""
     return named([f"{run}/{probe}" for run in all_runs(MODELS) for probe in PROBES], input.responses)
+
+
+def circuit_digest(wildcards):
+    """The contents of the file that a simulated circuit is written down in."""
+    return file_digest(circuit_path(CONFIG["simulate"][wildcards.retina]["circuit"]))
 
 
 def retina_file(wildcards):

@@ -12,6 +12,7 @@ rule simulate:
     params:
         config=stage("simulate", "retina"),
         code=code("simulate"),
+        circuit=circuit_digest,
     shell:
         "retmech simulate --config {params.config:q} --naturalscene {output.naturalscene:q}"
         " --whitenoise {output.whitenoise:q} --retina {output.retina:q} &> {log:q}"
