@@ -2,7 +2,7 @@
 
 The default circuit is recorded and trained on from several seeds; four probes are taken apart. What is reported is the recovery
 by groups of channels (docs/method.md), beside that of the network before training. Every training takes about as many steps,
-whatever the length. `python -m benchmarks.recovery` runs all of it in about 40 minutes and draws docs/images/recovery.png; with
+whatever the length. `python -m benchmarks.recovery` runs all of it in about half an hour and draws docs/images/recovery.png; with
 `MINUTES RATE SEED` it does one run and prints its figures.
 """
 
@@ -53,14 +53,14 @@ from retmech.stages.truth import truth
 THREADS = 2
 MINUTES, RATES, SEEDS = (2, 5, 10, 20, 60), (1.5, 6.0, 24.0), (1, 2, 3)
 USUAL = (10, 6.0)
-STEPS = 80  # minutes of recording that a training sees, all epochs together
+SEEN = 60  # minutes of natural scenes that a training sees, all epochs together
 FIGURE = Path("docs/images/recovery.png")
 RESULTS = Path("work/benchmarks/recovery.json")
 PROBES: dict[str, Settings] = {
     "omitted_flash": omitted_flash.Config(contrast=-3),
     "latency": latency.Config(contrasts=[-0.5, -1, -1.5, -2, -2.5, -3, -4]),
     "motion_reversal": motion_reversal.Config(contrast=-3, width=150),
-    "motion_anticipation": motion_anticipation.Config(contrast=-3, width=150, flash=100),
+    "motion_anticipation": motion_anticipation.Config(contrast=-3, width=150, flash=100, positions=9, speeds=[600, 1200]),
 }
 ATTRIBUTE = AttributeSettings(compare=[])
 
@@ -74,13 +74,14 @@ def run(minutes: int, rate: float, seed: int) -> dict[str, float]:
         mean_rate=rate, seed=seed, naturalscene=scenes, whitenoise=SimulatedMovie(blocks=2, block_duration=5)
     )
     ingestion = IngestSettings(blocks=2, skip=2)
-    epochs = max(2, round(STEPS / minutes))
-    config = Config(kernels=[9, 7], batch_norm="channel", epochs=epochs, patience=epochs)
+    epochs = max(1, round(SEEN / minutes))
+    config = Config(stimulus=["naturalscene", "whitenoise"], kernels=[9, 7], batch_norm="channel", epochs=epochs, patience=epochs)
     simulation = simulate(settings)
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "naturalscene.h5"
-        session.write(raw, simulation.sessions["naturalscene"], np.random.default_rng(seed))
-        recording = ingest({"naturalscene": stanford.read(raw, ingestion)}, ingestion)
+        raw = {name: Path(folder) / f"{name}.h5" for name in simulation.sessions}
+        for i, (name, path) in enumerate(raw.items()):
+            session.write(path, simulation.sessions[name], np.random.default_rng([seed, i]))
+        recording = ingest({name: stanford.read(path, ingestion) for name, path in raw.items()}, ingestion)
         model = train({"simulated": recording}, config, "bn_cnn", seed, Path(folder))["simulated"]
         probes = _probes(recording, Path(folder))
         true = truth(simulation.retina, recording, probes, TruthSettings())

@@ -37,12 +37,24 @@ class Moments:
 
         NaN where the pathway does nothing in the cell.
         """
-        member = np.asarray(groups)[:, None] == np.arange(self.true.shape[1])  # (unit, pathway)
-        with_true = (self.between * member).sum(axis=1)
-        power = np.einsum("up,kuv,vp->kp", member, self.found, member)
+        with_true, power = (self.between * self._member(groups)).sum(axis=1), self._power(groups)
         norm = np.sqrt(np.maximum(power, 0) * self.true)
         r = np.divide(with_true, norm, out=np.zeros_like(norm), where=norm > 1e-12 * max(norm.max(initial=0.0), 1e-30))
         return np.where(self.true > 0, np.clip(r, -1, 1), np.nan)
+
+    def amplitude(self, groups: Sequence[int] | NDArray[np.integer]) -> FloatArray:
+        """Standard deviation (cell, pathway) of that sum over that of the pathway's part; NaN where the pathway does nothing."""
+        known = self.true > 0
+        return np.sqrt(np.divide(np.maximum(self._power(groups), 0), self.true, out=np.full(known.shape, np.nan), where=known))
+
+    def _member(self, groups: Sequence[int] | NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which unit (unit, pathway) stands for which pathway."""
+        return np.asarray(groups)[:, None] == np.arange(self.true.shape[1])
+
+    def _power(self, groups: Sequence[int] | NDArray[np.integer]) -> FloatArray:
+        """Variance (cell, pathway) of the sum of the units that stand for each pathway."""
+        member = self._member(groups)
+        return np.asarray(np.einsum("up,kuv,vp->kp", member, self.found, member))
 
 
 def moments(found: NDArray[np.floating], true: NDArray[np.floating]) -> Moments:

@@ -385,9 +385,11 @@ class Recovery(_Cells):
     """How well a model's channels and factors match the true pathways of a simulated retina."""
 
     correlation: np.float64 = _variable("level", "probe", "cell", "pathway", units="1", ge=-1, le=1, nullable=True)
+    amplitude: np.float64 = _variable("probe", "cell", "pathway", units="1", ge=0, nullable=True)
     share: np.float64 = _variable("probe", "cell", "pathway", units="1", ge=0, le=1)
     recovery: np.float64 = _variable("level", "probe", "cell", units="1", ge=-1, le=1, nullable=True)
     shuffled_recovery: np.float64 = _variable("quantile", units="1", ge=-1, le=1)
+    shuffled_mean: np.float64 = _variable(units="1", ge=-1, le=1)
     untrained_recovery: np.float64 = _variable("probe", units="1", ge=-1, le=1)
     pathway_of_channel: str = _variable("probe", "channel", units="1")
     response_correlation: np.float64 = _variable("probe", "cell", units="1", ge=-1, le=1, nullable=True)

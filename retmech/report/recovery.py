@@ -15,8 +15,8 @@ TRUTH = "simulated retina"
 WEAK = 0.8  # correlation of responses below which the model is said not to capture the retina
 
 
-def section(study: Study, name: str, run: Run) -> Section:
-    """Everything about how well one model's mechanism is the retina's own."""
+def section(study: Study, name: str, run: Run, with_parts: bool) -> Section:
+    """Everything about how well one model's mechanism is the retina's own; the single parts are drawn if asked."""
     recovery = run.recovery
     assert recovery is not None
     caption = (
@@ -30,7 +30,7 @@ def section(study: Study, name: str, run: Run) -> Section:
     )
     pictures = [
         Picture(embed(summary(recovery)), caption),
-        *(Picture(embed(parts(study, run, probe)), f"{probe}: {text}") for probe in recovery["probe"].values),
+        *(Picture(embed(parts(study, run, probe)), f"{probe}: {text}") for probe in recovery["probe"].values if with_parts),
     ]
     return Section(f"Truth, {name}", " ".join(sentences(recovery)), pictures, [_scores(recovery), _pathways(recovery)])
 
@@ -69,9 +69,9 @@ def summary(recovery: xr.Dataset) -> Figure:
         mean = recovery["recovery"].sel(level=level).mean("cell").values
         left.bar(place + 0.25 * (i - 1), mean, 0.22, color=colour(i), label=_in_words(str(level)))
     left.plot(place, recovery["untrained_recovery"].values, "x", color="black", label="untrained network")
-    low, middle, high = recovery["shuffled_recovery"].values
-    left.axhspan(low, high, color=GREY, alpha=0.25, lw=0, label="at random (95 %)")
-    left.axhline(middle, color=GREY, lw=0.8)
+    low, _, high = recovery["shuffled_recovery"].values
+    left.axhspan(low, high, color=GREY, alpha=0.2, lw=0, zorder=0, label="at random (95 %)")
+    left.axhline(float(recovery["shuffled_mean"]), color=GREY, lw=1, ls=":", label="at random, mean")
     _finish(left, probes, "mean correlation")
     shown = recovery["correlation"].sel(level="group").where(recovery["share"] > 0.02)
     for p, pathway in enumerate(recovery["pathway"].values):
@@ -160,6 +160,14 @@ def _pathways(recovery: xr.Dataset) -> Table:
         cosine = float(here["kernel_similarity"].mean())
         right = "yes" if float(here["polarity_right"].mean()) > 0.5 else "no"
         r = float(here["correlation"].sel(level="group").where(here["share"] > 0.02).mean())
-        rows.append([str(pathway), channels, f"{r:.2f}", f"{cosine:.2f}", right])
-    header = ["pathway", "channels, for most probes", "correlation of parts", "cosine of temporal kernels", "ON or OFF right"]
+        size = float(here["amplitude"].where(here["share"] > 0.02).median())
+        rows.append([str(pathway), channels, f"{r:.2f}", f"{size:.2f}", f"{cosine:.2f}", right])
+    header = [
+        "pathway",
+        "channels, for most probes",
+        "correlation of parts",
+        "size of parts, found / true (median)",
+        "cosine of temporal kernels",
+        "ON or OFF right",
+    ]
     return Table("The true pathways and what stands for them", header, rows)

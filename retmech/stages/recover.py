@@ -90,6 +90,12 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
             "correlation": variable(
                 (*dims, "pathway"), correlation, "1", "of the part of what stands for a pathway with its own"
             ),
+            "amplitude": variable(
+                ("probe", "cell", "pathway"),
+                np.stack([measured["channel"][name].amplitude(groups["group"][name]) for name in names]),
+                "1",
+                "standard deviation of the part of the group over that of its pathway",
+            ),
             "share": variable(("probe", "cell", "pathway"), shared, "1", "share of the pathway in the magnitude of all parts"),
             "recovery": variable(
                 dims, weighted_mean(correlation, shared), "1", "mean correlation over pathways, by their shares"
@@ -97,6 +103,7 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
             "shuffled_recovery": variable(
                 "quantile", np.quantile(random, QUANTILES), "1", "mean recovery with channels given to pathways at random"
             ),
+            "shuffled_mean": variable((), random.mean(), "1", "mean of that over draws"),
             "untrained_recovery": _untrained(inputs, true, settings, threads),
             "pathway_of_channel": variable(
                 ("probe", "channel"),

@@ -29,10 +29,11 @@ def report(study: Study, settings: ReportSettings) -> str:
         first: dict[str, str] = {}  # the run whose probes are drawn, that of the model's first seed
         for name, run in study.runs.items():
             if run.circuit is not None:
-                if first.setdefault(name.partition("/")[0], name) == name:
+                is_first = first.setdefault(name.partition("/")[0], name) == name
+                if is_first:
                     sections += [_probe(study, name, run, probe) for probe in study.probes]
                 sections += [_factors(name, run), _circuit(name, run), *_tests(name, run)]
-                sections += [recovery_section.section(study, name, run)] if run.recovery is not None else []
+                sections += [recovery_section.section(study, name, run, is_first)] if run.recovery is not None else []
         sections += [_consensus(model, found) for model, found in study.consensus.items()]
     return render(study, findings(study), sections)
 

@@ -49,6 +49,8 @@ def test_grouped_correlations_are_those_of_the_sums(groups: list[int], seed: int
             member = np.array(groups) == p
             expected = np.corrcoef(found[:, k, member].sum(axis=1), true[:, k, p])[0, 1] if member.any() else 0.0
             assert r[k, p] == pytest.approx(expected, abs=1e-9)
+            ratio = found[:, k, member].sum(axis=1).std() / true[:, k, p].std()
+            assert moments(found, true).amplitude(groups)[k, p] == pytest.approx(ratio, abs=1e-9)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
