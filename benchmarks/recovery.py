@@ -70,9 +70,8 @@ def run(minutes: int, rate: float, seed: int) -> dict[str, float]:
     torch.set_num_threads(THREADS)
     keep_freed_memory()
     scenes = SimulatedScenes(blocks=2, block_duration=30 * minutes)
-    settings = SimulateSettings(
-        mean_rate=rate, seed=seed, naturalscene=scenes, whitenoise=SimulatedMovie(blocks=2, block_duration=5)
-    )
+    noise = SimulatedMovie(blocks=2, block_duration=15 * minutes)
+    settings = SimulateSettings(mean_rate=rate, seed=seed, naturalscene=scenes, whitenoise=noise)
     ingestion = IngestSettings(blocks=2, skip=2)
     epochs = max(1, round(SEEN / minutes))
     config = Config(stimulus=["naturalscene", "whitenoise"], kernels=[9, 7], batch_norm="channel", epochs=epochs, patience=epochs)
