@@ -138,7 +138,7 @@ def _shifted(image: NDArray[np.float32], y: float, x: float, size: int) -> NDArr
 
 
 def white_noise_movie(
-    n_frames: int, size: int, rng: np.random.Generator, check: int = 3, hold: int = 3, contrast: float = 0.8
+    n_frames: int, size: int, rng: np.random.Generator, check: int = 3, hold: int = 3, contrast: float = CONTRAST
 ) -> Iterator[Frames]:
     """Yield, in chunks, binary checkerboard flicker: squares of ``check`` pixels that change every ``hold`` frames."""
     checks = -(-size // check)
