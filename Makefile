@@ -28,6 +28,8 @@ bench: $(STAMP)
 	python -m benchmarks.attribution
 	python -m benchmarks.reduction
 	python -m benchmarks.probes
+	python -m benchmarks.simulation
+	python -m benchmarks.recovery
 
 docs: $(STAMP)
 	retmech docs

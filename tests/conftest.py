@@ -15,7 +15,9 @@ from retmech.stages.ingest import ingest
 from retmech.stages.simulate import Simulation, simulate
 
 LENGTH = {"blocks": 3, "block_duration": 6, "test_duration": 3, "repeats": 4}
-SIMULATE = SimulateSettings(cells=2, size=12, naturalscene=SimulatedScenes(**LENGTH), whitenoise=SimulatedMovie(**LENGTH))
+SIMULATE = SimulateSettings(
+    cells=2, size=12, mean_rate=30, naturalscene=SimulatedScenes(**LENGTH), whitenoise=SimulatedMovie(**LENGTH)
+)
 INGEST = IngestSettings(blocks=3, skip=0.5, guard_gap=0.2, validation_fraction=0.2, history=200)
 
 torch.set_num_threads(1)

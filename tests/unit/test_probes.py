@@ -436,7 +436,7 @@ def test_readouts_of_all_runs_are_one_table(tmp_path: Path) -> None:
     probe = drawn(SMALL, omitted_flash.Config(), "omitted_flash")
     found = respond(model, probe)
     found["slope"].values[:] = [0.9, np.nan, 1.1]
-    table = summarize({"bn_cnn/seed3/omitted_flash": found, "ln/seed1/other": found})
+    table = summarize({("bn_cnn", "3", "omitted_flash"): found, ("ln", "1", "other"): found})
     io.write(table, schemas.READOUTS, tmp_path / "readouts.nc", Provenance())
     frame = table.to_dataframe()
     assert len(frame) == 6
