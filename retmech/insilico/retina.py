@@ -82,13 +82,14 @@ class Retina:
 
     def drive(self, contrast: Contrast, pathway: int) -> FloatArray:
         """Input (time, y, x) of a pathway's rectifiers: the stimulus filtered in space and time; before the movie is grey."""
-        seen = np.zeros((), contrast.dtype)
+        seen: FloatArray = np.zeros(contrast.shape, contrast.dtype)
         for weight, matrix in self.spatial(pathway):
             along = matrix.astype(contrast.dtype)
-            seen = seen + weight * (along @ contrast @ along.T)
-        kernel = self.kernel(pathway).astype(contrast.dtype)[:, None, None]
-        filtered: FloatArray = oaconvolve(seen, kernel, axes=0)[: len(contrast)]
-        return filtered
+            seen += contrast.dtype.type(weight) * (along @ contrast @ along.T)
+        kernel = self.kernel(pathway).astype(contrast.dtype)[:, None]
+        for row in range(self.size):  # one at a time: transforms need several times the memory of what they are of
+            seen[:, row] = oaconvolve(seen[:, row], kernel, axes=0)[: len(contrast)]
+        return seen
 
     def release(self, drive: FloatArray, pathway: int) -> FloatArray:
         """What a pathway's interneurons pass on, for their input (time, y, x), from the steady state of its first frame on."""
