@@ -55,34 +55,15 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
     Which channel or factor stands for which pathway is decided for each probe by all other probes: nothing is scored by what it
     was fitted to. With one probe alone, it decides itself.
     """
-    names = list(inputs.attributions)
-    true = {name: inputs.truth.children[name].to_dataset() for name in names}
-    found = {
-        "channel": {
-            n: channel_attribution(a).transpose("condition", "time", "cell", "channel").values
-            for n, a in inputs.attributions.items()
-        },
-        "factor": _factor_parts(inputs.reduction, inputs.attributions),
-    }
-    parts = {name: _rows(true[name]["attribution"].values) for name in names}
-    share = {name: shares(part) for name, part in parts.items()}
-    measured = {
-        kind: {name: moments(_rows(values), parts[name]) for name, values in by_probe.items()} for kind, by_probe in found.items()
-    }
-    groups = {
-        "channel": {name: one_to_one(similarity(_others(measured["channel"], name))) for name in names},
-        "group": {name: _grouped(_others(measured["channel"], name)) for name in names},
-        "factor": {name: one_to_one(similarity(_others(measured["factor"], name))) for name in names},
-    }
+    compared = _compared(inputs)
+    names, groups = list(compared.true), [compared.groups["group"][name] for name in compared.true]
     correlation = np.stack(
-        [
-            [measured["factor" if level == "factor" else "channel"][name].correlation(groups[level][name]) for name in names]
-            for level in LEVELS
-        ]
+        [[compared.moments(level)[n].correlation(compared.groups[level][n]) for n in names] for level in LEVELS]
     )
-    shared = np.stack([share[name] for name in names])
+    share = np.stack([compared.share[name] for name in names])
+    channels = compared.moments("channel")
     random = chance(
-        [(measured["channel"][n], share[n]) for n in names], len(inputs.circuit["channel"]), settings.draws, settings.seed
+        [(channels[n], compared.share[n]) for n in names], inputs.circuit.sizes["channel"], settings.draws, settings.seed
     )
     dims = ("level", "probe", "cell")
     return xr.Dataset(
@@ -92,28 +73,26 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
             ),
             "amplitude": variable(
                 ("probe", "cell", "pathway"),
-                np.stack([measured["channel"][name].amplitude(groups["group"][name]) for name in names]),
+                np.stack([channels[name].amplitude(group) for name, group in zip(names, groups, strict=True)]),
                 "1",
                 "standard deviation of the part of the group over that of its pathway",
             ),
-            "share": variable(("probe", "cell", "pathway"), shared, "1", "share of the pathway in the magnitude of all parts"),
-            "recovery": variable(
-                dims, weighted_mean(correlation, shared), "1", "mean correlation over pathways, by their shares"
-            ),
+            "share": variable(("probe", "cell", "pathway"), share, "1", "share of the pathway in the magnitude of all parts"),
+            "recovery": variable(dims, weighted_mean(correlation, share), "1", "mean correlation over pathways, by their shares"),
             "shuffled_recovery": variable(
                 "quantile", np.quantile(random, QUANTILES), "1", "mean recovery with channels given to pathways at random"
             ),
             "shuffled_mean": variable((), random.mean(), "1", "mean of that over draws"),
-            "untrained_recovery": _untrained(inputs, true, settings, threads),
+            "untrained_recovery": _untrained(inputs, compared.true, settings, threads),
             "pathway_of_channel": variable(
                 ("probe", "channel"),
-                _named([groups["group"][name] for name in names], inputs.retina),
+                _named(groups, inputs.retina),
                 "1",
                 "pathway that the channel stands for, decided by the other probes",
             ),
-            **_response(inputs, true),
-            **_kernels(inputs, [groups["group"][name] for name in names]),
-            **_signs(found["channel"], true, groups["group"]),
+            **_response(inputs, compared.true),
+            **_kernels(inputs, groups),
+            **_signs(compared),
         },
         coords={
             "level": variable(
@@ -127,6 +106,49 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
         },
         attrs={"memory": _memory(inputs.retina)},
     )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What is found beside what is true, by probe.
+
+    Attributes
+    ----------
+    channels : (condition, time, cell, channel)
+        Attributions, Hz.
+    groups
+        By level, the pathway of each unit, decided by the other probes.
+    """
+
+    true: dict[str, xr.Dataset]
+    share: dict[str, FloatArray]
+    channels: dict[str, NDArray[np.floating]]
+    measured: dict[str, dict[str, Moments]]  # of channels and of factors
+    groups: dict[str, dict[str, NDArray[np.int64]]]
+
+    def moments(self, level: str) -> dict[str, Moments]:
+        """Of what stands for pathways at one level."""
+        return self.measured["factor" if level == "factor" else "channel"]
+
+
+def _compared(inputs: Inputs) -> _Compared:
+    names = list(inputs.attributions)
+    true = {name: inputs.truth.children[name].to_dataset() for name in names}
+    parts = {name: _rows(true[name]["attribution"].values) for name in names}
+    channels = {
+        name: channel_attribution(a).transpose("condition", "time", "cell", "channel").values
+        for name, a in inputs.attributions.items()
+    }
+    found = {"channel": channels, "factor": _factor_parts(inputs.reduction, inputs.attributions)}
+    measured = {
+        kind: {name: moments(_rows(values), parts[name]) for name, values in by_probe.items()} for kind, by_probe in found.items()
+    }
+    groups = {
+        "channel": {name: one_to_one(similarity(_others(measured["channel"], name))) for name in names},
+        "group": {name: _grouped(_others(measured["channel"], name)) for name in names},
+        "factor": {name: one_to_one(similarity(_others(measured["factor"], name))) for name in names},
+    }
+    return _Compared(true, {name: shares(part) for name, part in parts.items()}, channels, measured, groups)
 
 
 def _memory(retina: xr.Dataset) -> str:
@@ -197,13 +219,12 @@ def _kernels(inputs: Inputs, groups: list[NDArray[np.int64]]) -> dict[str, xr.Va
     }
 
 
-def _signs(
-    channels: Mapping[str, NDArray[np.floating]], true: Mapping[str, xr.Dataset], groups: Mapping[str, NDArray[np.int64]]
-) -> dict[str, xr.Variable]:
+def _signs(compared: _Compared) -> dict[str, xr.Variable]:
     """Whether groups excite and inhibit the cells that the pathways do, and the share of channels that stand for none."""
+    groups = compared.groups["group"]
     right, unmatched = [], []
-    for name, values in channels.items():
-        rows, part = _rows(values), true[name]["attribution"].values
+    for name, values in compared.channels.items():
+        rows, part = _rows(values), compared.true[name]["attribution"].values
         member = groups[name][:, None] == np.arange(part.shape[-1])
         right.append(np.sign(rows.mean(axis=0) @ member) == np.sign(_rows(part).mean(axis=0)))
         size = np.abs(rows).mean(axis=0)
