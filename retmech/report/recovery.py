@@ -38,10 +38,9 @@ def section(study: Study, name: str, run: Run, with_parts: bool) -> Section:
 def sentences(recovery: xr.Dataset) -> list[str]:
     """What was recovered, and where the model is not the retina."""
     mean = {level: float(recovery["recovery"].sel(level=level).mean()) for level in recovery["level"].values}
-    low, middle, high = recovery["shuffled_recovery"].values
-    random = (
-        f"; channels given to pathways at random {middle:.2f}, {low:.2f} to {high:.2f}" if recovery.sizes["pathway"] > 1 else ""
-    )
+    low, _, high = recovery["shuffled_recovery"].values
+    at_random = f"; channels given to pathways at random {float(recovery['shuffled_mean']):.2f}, {low:.2f} to {high:.2f}"
+    random = at_random if recovery.sizes["pathway"] > 1 else ""  # one pathway alone cannot be mistaken for another
     lines = [
         f"Groups of channels recover the true pathways with a mean correlation of {mean['group']:.2f} (single channels "
         f"{mean['channel']:.2f}, factors {mean['factor']:.2f}{random}; the same network before training "
