@@ -80,15 +80,12 @@ class Retina(_Strict):
 class _Recording(_Cells):
     frame_rate: np.float64 = _variable(units="Hz", gt=0)
     pixel_size: np.float64 = _variable(units="um", gt=0)
+    stimulus_mean: np.float64 = _variable(units="1")
+    stimulus_std: np.float64 = _variable(units="1", gt=0)
     receptive_field: np.float32 = _variable("cell", "lag", "y", "x", units="1")
     lag: Coordinate[np.float64] = _coordinate("s")
     y: Coordinate[np.float64] = _coordinate("um")
     x: Coordinate[np.float64] = _coordinate("um")
-
-
-class _StimulusClass(_Strict):
-    stimulus_mean: np.float64 = _variable(units="1")
-    stimulus_std: np.float64 = _variable(units="1", gt=0)
 
 
 class _Part(_Strict):
@@ -446,13 +443,13 @@ class _Discriminating(_Open):
 RETINA = FileType("retina", 1, Retina)
 RECORDING = FileType(
     "recording",
-    2,
+    3,
     _Recording,
     {
         "/*/train": (_TrainPart, _FloatTrainPart),
         "/*/validation": (_TrainPart, _FloatTrainPart),
         "/*/test": (_TestPart, _FloatTestPart),
-        "/*": (_StimulusClass,),
+        "/*": (),  # the stimulus classes, which hold the groups above
     },
 )
 MODEL = FileType("model", 3, _Model, {"/weights": ()})
@@ -488,18 +485,3 @@ CIRCUIT = FileType(
     },
 )
 RECOVERY = FileType("recovery", 1, Recovery)
-ALL = (
-    RETINA,
-    RECORDING,
-    MODEL,
-    PERFORMANCE,
-    PROBE,
-    RESPONSE,
-    OBSERVED,
-    TRUTH,
-    READOUTS,
-    ATTRIBUTIONS,
-    REDUCTION,
-    CONSENSUS,
-    CIRCUIT,
-)

@@ -71,6 +71,11 @@ class IngestSettings(Settings):
         None, min_length=1, description="rows of the cells to use, from 0; all when omitted"
     )
     history: float = Field(400.0, gt=0, le=2000, description="length of the receptive fields in time, ms")
+    unit: Name | None = Field(
+        None,
+        description="stimulus class whose training movie's sd is the unit of contrast of every movie, probe and model of the "
+        "recording; natural scenes, or the first class",
+    )
 
 
 class TrainSettings(Settings):
@@ -115,9 +120,6 @@ class PixelSettings(Settings):
 class ObserveSettings(Settings):
     """How the cells' own responses are read from a recording whose test movies contain probes."""
 
-    unit: Name | None = Field(
-        None, description="stimulus class whose training movie's sd is the unit of contrast; natural scenes, or the first class"
-    )
     tolerance: float = Field(
         0.02, gt=0, le=0.5, description="largest squared difference of a shown movie from the probe's, of it"
     )

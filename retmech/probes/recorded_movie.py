@@ -43,8 +43,7 @@ def excerpt(config: Config, recording: xr.DataTree) -> Stimulus:
         raise RetmechError(
             f"recorded_movie.stimulus = {config.stimulus!r}: the recording has only {', '.join(recording.children)}"
         )
-    movie = recording.children[config.stimulus]
-    test = movie.children["test"].to_dataset()
+    test = recording.children[config.stimulus].children["test"].to_dataset()
     frame_rate = float(recording.dataset["frame_rate"])
     start, stop = round(config.start * frame_rate), round((config.start + config.duration) * frame_rate)
     if stop > test.sizes["time"] or start >= stop:
@@ -53,7 +52,7 @@ def excerpt(config: Config, recording: xr.DataTree) -> Stimulus:
             f"{config.stimulus}, which lasts {test.sizes['time'] / frame_rate:g} s."
         )
     part = test.isel(time=slice(start, stop))
-    mean, std = float(movie.dataset["stimulus_mean"]), float(movie.dataset["stimulus_std"])
+    mean, std = float(recording.dataset["stimulus_mean"]), float(recording.dataset["stimulus_std"])
     contrast = ((part["stimulus"].values.astype(np.float32) - mean) / std).astype(np.float32)
     return Stimulus(
         Movies((1, *contrast.shape), lambda _: contrast),

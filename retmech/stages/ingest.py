@@ -44,12 +44,17 @@ def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> xr.Data
     history = geometry.frames(settings.history)
     source = "whitenoise" if "whitenoise" in raw else next(iter(raw))
     train = branches[source]["train"]
+    unit = _unit(raw, settings)
+    movie = branches[unit]["train"]["stimulus"].values
+    mean, std = movie.mean(dtype=np.float64), movie.std(dtype=np.float64)
     field = spike_triggered_average(
         train["stimulus"].values, train["rate"].values, train["segment"].values, history
-    ) / np.float32(branches[source]["/"]["stimulus_std"].item())
+    ) / np.float32(std)
     root = xr.Dataset(
         geometry_variables(geometry)
         | {
+            "stimulus_mean": variable((), mean, "1", f"luminance of zero contrast: mean of the training movie, {unit}"),
+            "stimulus_std": variable((), std, "1", f"luminance of unit contrast: sd of the training movie, {unit}"),
             "receptive_field": variable(("cell", "lag", "y", "x"), field, "1", f"spike-triggered average contrast, {source}"),
         },
         coords={
@@ -60,8 +65,16 @@ def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> xr.Data
     )
     tree = {"/": root}
     for name, parts in branches.items():
-        tree |= {f"/{name}/{part}".rstrip("/"): dataset for part, dataset in parts.items()}
+        tree |= {f"/{name}/{part}": dataset for part, dataset in parts.items()}
     return xr.DataTree.from_dict(tree)
+
+
+def _unit(raw: Mapping[str, RawRecording], settings: IngestSettings) -> str:
+    """The stimulus class whose contrast is the unit of contrast of all."""
+    name = settings.unit or ("naturalscene" if "naturalscene" in raw else next(iter(raw)))
+    if name not in raw:
+        raise RecordingError(f"ingest.unit = {name!r}: the recording has only {', '.join(raw)}.")
+    return name
 
 
 def _check_same_session(raw: Mapping[str, RawRecording], first: RawRecording) -> None:
@@ -87,7 +100,7 @@ def _chosen_cells(raw: RawRecording, settings: IngestSettings) -> list[int]:
 
 
 def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSettings) -> dict[str, xr.Dataset]:
-    """The parts of one stimulus class, and the normalization that its training part gives."""
+    """The parts of one stimulus class."""
     training, validation = _spans(name, raw, settings)
     test = _usable(raw.test, settings.response_lag)
     parts = {
@@ -96,15 +109,8 @@ def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSett
         "test": _part(raw.test, [(0, test)], cells, raw.frame_rate, settings.response_lag),
     }
     movie = parts["train"]["stimulus"].values
-    std = movie.std(dtype=np.float64)
-    if std == 0:
+    if movie.min() == movie.max():
         raise RecordingError(f"{name}: the training movie is constant; a contrast cannot be defined.")
-    normalization = xr.Dataset(
-        {
-            "stimulus_mean": variable((), movie.mean(dtype=np.float64), "1", "mean of the training movie"),
-            "stimulus_std": variable((), std, "1", "standard deviation of the training movie"),
-        }
-    )
     lag = settings.response_lag
     trials = raw.trial_rate[:, cells, lag : lag + test]
     if trials.shape[-1] < test:
@@ -126,7 +132,7 @@ def _branch(name: str, raw: RawRecording, cells: list[int], settings: IngestSett
         )
         .assign_coords(quantile=quantile_coordinate())
     )
-    return {"/": normalization, **parts}
+    return parts
 
 
 def _warn(name: str, train: xr.Dataset, cells: list[str], n_trials: int) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from retmech.contrast import contrast_unit
 from retmech.errors import warn
 from retmech.presentations import cut, presentations
 from retmech.probes._probe import Movies
@@ -23,13 +22,8 @@ def observe(recording: xr.DataTree, probes: Mapping[str, xr.Dataset], settings: 
     ----------
     recording, probes
         May be read from their files as they are needed.
-
-    Raises
-    ------
-    RetmechError
-        If the recording does not have the stimulus class whose unit of contrast the probes have.
     """
-    mean, std = contrast_unit(recording, settings.unit)
+    mean, std = float(recording.dataset["stimulus_mean"]), float(recording.dataset["stimulus_std"])
     drawn = {name: probe for name, probe in probes.items() if source_of(probe.attrs["probe"]) != "recording"}
     found: dict[str, xr.Dataset] = {}
     for stimulus_class in recording.children:

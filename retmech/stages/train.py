@@ -61,7 +61,7 @@ def train(
     network: Network = registry.load("architecture", architecture).build(config, geometry_of(first), cells[-1].stop)
     network.place(torch.from_numpy(np.concatenate([_centres(recording) for recording in recordings.values()])))
     classes = [r.children[name] for r in recordings.values() for name in config.stimulus]
-    mean, std = _normalization(classes)
+    mean, std = _normalization(recordings)
     mean_frame = ((_mean_frame(classes) - mean) / std).astype(np.float32)
     scale = np.concatenate([_mean_rate(recording, config.stimulus) for recording in recordings.values()])
     network.rate_scale.copy_(torch.from_numpy(scale))
@@ -124,12 +124,16 @@ def _mean_rate(recording: xr.DataTree, stimuli: Sequence[str]) -> NDArray[np.flo
     return np.maximum(mean, MIN_RATE_SCALE).astype(np.float32)
 
 
-def _normalization(classes: list[xr.DataTree]) -> tuple[float, float]:
-    """Mean and standard deviation of the training movies of all classes and recordings together."""
-    weight = np.array([c.children["train"].sizes["time"] for c in classes], np.float64)
-    mean, std = (np.array([float(c.dataset[name]) for c in classes]) for name in ("stimulus_mean", "stimulus_std"))
-    total = np.average(mean, weights=weight)
-    return float(total), float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=weight)))
+def _normalization(recordings: Mapping[str, xr.DataTree]) -> tuple[float, float]:
+    """Luminance of zero and of unit contrast, whatever the classes trained on: probes must mean the same to every model.
+
+    Recordings that share a model may differ in it; theirs is that of all movies together.
+    """
+    mean, std = (
+        np.array([float(recording.dataset[name]) for recording in recordings.values()])
+        for name in ("stimulus_mean", "stimulus_std")
+    )
+    return float(mean.mean()), float(np.sqrt(np.mean(std**2) + mean.var()))
 
 
 def _mean_frame(classes: list[xr.DataTree]) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from retmech.contrast import contrast_unit
 from retmech.insilico.retina import contrast_of, from_dataset
 from retmech.insilico.truth import attributed
 from retmech.labels import variable
@@ -24,7 +23,7 @@ def truth(retina: xr.Dataset, recording: xr.DataTree, probes: Mapping[str, xr.Da
     simulated = from_dataset(retina)
     names = [str(cell) for cell in retina["cell"].values]
     cells = [names.index(str(cell)) for cell in recording.dataset["cell"].values]
-    mean, std = contrast_unit(recording)
+    mean, std = float(recording.dataset["stimulus_mean"]), float(recording.dataset["stimulus_std"])
     grey = float(contrast_of(np.array(mean)))
     groups = {}
     for name, probe in probes.items():

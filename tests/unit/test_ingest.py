@@ -48,10 +48,19 @@ def test_parts_are_whole_spans_of_time_apart_from_each_other(recording: xr.DataT
             np.testing.assert_allclose(np.diff(times), 0.01)
 
 
-def test_normalization_comes_from_the_training_part_alone(recording: xr.DataTree) -> None:
-    train = part(recording, "naturalscene/train")["stimulus"].values
-    assert float(recording["naturalscene/stimulus_mean"]) == pytest.approx(train.mean(), rel=1e-12)
-    assert float(recording["naturalscene/stimulus_std"]) == pytest.approx(train.std(), rel=1e-12)
+@pytest.mark.parametrize("unit", [None, "naturalscene", "whitenoise"])
+def test_the_unit_of_contrast_is_that_of_one_training_movie(raw_files: dict[str, Path], unit: str | None) -> None:
+    settings = INGEST.model_copy(update={"unit": unit})
+    recording = ingest({name: stanford.read(path, settings) for name, path in raw_files.items()}, settings)
+    train = part(recording, f"{unit or 'naturalscene'}/train")["stimulus"].values
+    assert float(recording["stimulus_mean"]) == pytest.approx(train.mean(), rel=1e-12)
+    assert float(recording["stimulus_std"]) == pytest.approx(train.std(), rel=1e-12)
+
+
+def test_the_unit_of_contrast_of_an_unknown_class_is_refused(raw_files: dict[str, Path]) -> None:
+    settings = INGEST.model_copy(update={"unit": "films"})
+    with pytest.raises(RecordingError, match=r"ingest\.unit = .films.: the recording has only naturalscene"):
+        ingest({"naturalscene": stanford.read(raw_files["naturalscene"], settings)}, settings)
 
 
 def test_both_layouts_of_the_repeats_give_the_same_trials(raw_files: dict[str, Path], tmp_path: Path) -> None:

@@ -187,8 +187,7 @@ def test_the_truth_of_a_probe_is_of_the_recorded_cells(tmp_path: Path) -> None:
     made = to_dataset(retina(read_circuit("three_pathway"), 3), ["cell01", "cell02", "cell03"])
     cells = made["cell"].variable[[2, 0]]
     root = made[["frame_rate", "pixel_size"]].drop_vars("cell", errors="ignore").assign_coords(cell=cells)
-    norm = xr.Dataset({"stimulus_mean": 120.0, "stimulus_std": 40.0})
-    recording = xr.DataTree.from_dict({"/": root, "/naturalscene": norm})
+    recording = xr.DataTree(root.assign(stimulus_mean=120.0, stimulus_std=40.0))
     probe = drawn(Geometry((SIZE, SIZE), RATE, PIXEL), latency.Config(contrasts=[-1, -2]), "latency")
     found = truth(made, recording, {"dark": probe}, TruthSettings(nodes=16))
     io.write(found, schemas.TRUTH, tmp_path / "truth.nc", Provenance())

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retmech import io, schemas
-from retmech.errors import RetmechError
 from retmech.geometry import Geometry
 from retmech.io import Provenance
 from retmech.labels import cell_coordinate, geometry_variables, variable
@@ -53,13 +52,11 @@ def recorded(shown: list[np.ndarray], rates: list[np.ndarray], n_trials: int, rn
             "trial_rate": (("trial", "cell", "time"), trials.astype(np.float32)),
         }
     )
-    norm = xr.Dataset({"stimulus_mean": MEAN, "stimulus_std": STD})
-    root = xr.Dataset(geometry_variables(GEOMETRY), coords={"cell": CELL})
+    root = xr.Dataset(geometry_variables(GEOMETRY) | {"stimulus_mean": MEAN, "stimulus_std": STD}, coords={"cell": CELL})
     noise = xr.Dataset(
         {"stimulus": test["stimulus"][:30], "trial_rate": test["trial_rate"][:, :, :30]},
     )
-    tree = {"/": root, "/naturalscene": norm, "/naturalscene/test": noise, "/probes": norm, "/probes/test": test}
-    return xr.DataTree.from_dict(tree)
+    return xr.DataTree.from_dict({"/": root, "/naturalscene/test": noise, "/probes/test": test})
 
 
 def test_a_recorded_probe_is_found_and_read(tmp_path: Path) -> None:
@@ -107,13 +104,6 @@ def test_a_probe_of_which_a_part_was_shown_is_not_read(capsys: pytest.CaptureFix
     recording = recorded([probe["stimulus"].values[0]], [rates[0]], 3, np.random.default_rng(0))
     assert not observe(recording, {"dark": probe}, ObserveSettings()).children
     assert "dark: 1 of its 3 movies are in probes" in capsys.readouterr().err
-
-
-def test_contrasts_of_an_unknown_class_are_refused() -> None:
-    probe = latency_probe()
-    recording = recorded([probe["stimulus"].values[0]], [bumps(probe, np.ones(3))[0]], 1, np.random.default_rng(0))
-    with pytest.raises(RetmechError, match=r"observe\.unit = .films.: the recording has only naturalscene, probes"):
-        observe(recording, {"dark": probe}, ObserveSettings(unit="films"))
 
 
 @settings(max_examples=30, deadline=None)

@@ -521,7 +521,7 @@ def test_a_recorded_movie_is_the_test_movie_with_the_rates_of_that_time(recordin
     config = recorded_movie.Config(start=0.5, duration=2.0, warm_up=200)
     probe = drawn(geometry_of(recording), config, "recorded_movie", recording)
     part = recording["naturalscene/test"].to_dataset().isel(time=slice(50, 250))
-    mean, std = (float(recording[f"naturalscene/stimulus_{name}"]) for name in ("mean", "std"))
+    mean, std = (float(recording[f"stimulus_{name}"]) for name in ("mean", "std"))
     np.testing.assert_allclose(probe["stimulus"][0], (part["stimulus"] - mean) / std, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(probe["recorded_rate"], part["rate"])
     rate = xr.DataArray(

@@ -99,8 +99,8 @@ def test_recovery_of_a_network_is_typed_and_consistent(tmp_path: Path) -> None:
     model = model_tree(random_network("channel"), CONFIGS["channel"])
     configs = {"latency": latency.Config(contrasts=[-1, -3]), "step": step.Config(), "motion_reversal": motion_reversal.Config()}
     probes = {name: drawn(GEOMETRY, config, name) for name, config in configs.items()}
-    norm = xr.Dataset({"stimulus_mean": 127.5, "stimulus_std": 40.0})
-    recording = xr.DataTree.from_dict({"/": model.to_dataset()[["frame_rate", "pixel_size", "cell"]], "/naturalscene": norm})
+    root = model.to_dataset()[["frame_rate", "pixel_size", "cell"]]
+    recording = xr.DataTree(root.assign(stimulus_mean=127.5, stimulus_std=40.0))
     used = AttributeSettings(compare=[])
     attributions = {name: attribute(model, probe, used).gather().to_dataset() for name, probe in probes.items()}
     for a in attributions.values():

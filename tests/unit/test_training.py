@@ -281,6 +281,23 @@ def test_constant_pixels_and_a_silent_cell_train_without_harm(recording: xr.Data
     assert np.isfinite(performance["naturalscene/predicted_rate"]).all()
 
 
+def test_contrast_has_one_unit_whatever_a_model_is_trained_on(recording: xr.DataTree, tmp_path: Path) -> None:
+    """A probe must be the same luminance to every model of a recording."""
+    config = TrainSettings(stimulus=["whitenoise"], epochs=1)
+    model = train({"one": recording}, config, "ln", 1, tmp_path)["one"]
+    other = recording.copy()
+    other.dataset = other.to_dataset().assign(
+        stimulus_mean=recording["stimulus_mean"] + 8, stimulus_std=recording["stimulus_std"] * 2
+    )
+    (tmp_path / "both").mkdir()
+    both = train({"one": recording, "two": other}, config, "ln", 1, tmp_path / "both")["two"]
+    for name in ("stimulus_mean", "stimulus_std"):
+        assert float(model[name]) == float(recording[name])
+    sd = float(recording["stimulus_std"])
+    assert float(both["stimulus_mean"]) == pytest.approx(float(recording["stimulus_mean"]) + 4)
+    assert float(both["stimulus_std"]) == pytest.approx(np.sqrt(2.5 * sd**2 + 16), rel=1e-12)
+
+
 def test_recordings_that_share_a_model_share_all_but_their_cells(recording: xr.DataTree, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"shared": True})
     models = train({"one": recording, "two": recording}, config, "bn_cnn", 1, tmp_path)
