@@ -103,6 +103,11 @@ class CircuitDescription(Settings):
                 raise ValueError(f"cells.{i}.weights: all are 0: the cell would never fire")
         return self
 
+    @property
+    def memory(self) -> str:
+        """What of it no model can be whose first layer alone sees time, in words; empty if nothing is."""
+        return ", ".join(f"{' and '.join(p.memory)} of {name}" for name, p in self.pathways.items() if p.memory)
+
 
 def circuit_names() -> list[str]:
     """Return the names of the circuits that are shipped."""

@@ -104,7 +104,7 @@ def recover(inputs: Inputs, settings: RecoverSettings, threads: int = 1) -> xr.D
             "channel": inputs.circuit["channel"].variable,
             "pathway": inputs.retina["pathway"].variable,
         },
-        attrs={"memory": _memory(inputs.retina)},
+        attrs={"memory": CircuitDescription.model_validate_json(inputs.retina.attrs["circuit"]).memory},
     )
 
 
@@ -149,12 +149,6 @@ def _compared(inputs: Inputs) -> _Compared:
         "factor": {name: one_to_one(similarity(_others(measured["factor"], name))) for name in names},
     }
     return _Compared(true, {name: shares(part) for name, part in parts.items()}, channels, measured, groups)
-
-
-def _memory(retina: xr.Dataset) -> str:
-    """What of the retina no model can be whose first layer alone sees time; empty if nothing is."""
-    description = CircuitDescription.model_validate_json(retina.attrs["circuit"])
-    return ", ".join(f"{' and '.join(p.memory)} of {name}" for name, p in description.pathways.items() if p.memory)
 
 
 def _rows(values: NDArray[np.floating]) -> FloatArray:

@@ -1,5 +1,6 @@
 """Planted pathways are found again, what is found is scored as a direct computation does, and chance is low."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from retmech.insilico.retina import calibrated, to_dataset
 from retmech.io import Provenance
 from retmech.probes import latency, motion_reversal, step
 from retmech.recovery import NONE, chance, grouped, moments, one_to_one, shares, similarity, weighted_mean
+from retmech.report.recovery import sentences
 from retmech.settings import AttributeSettings, ExplainSettings, RecoverSettings, ReduceSettings, TruthSettings
 from retmech.stages import explain as explain_stage
 from retmech.stages.attribute import attribute
 from retmech.stages.explain import explain
-from retmech.stages.recover import Inputs, recover
+from retmech.stages.recover import LEVELS, Inputs, recover
 from retmech.stages.reduce import reduce
 from retmech.stages.truth import truth
 from tests.networks import CONFIGS, GEOMETRY, drawn, model_tree, random_network
@@ -134,3 +136,50 @@ def test_recovery_of_a_network_is_typed_and_consistent(tmp_path: Path) -> None:
     assert float(found["response_correlation"].sel(probe=name)[cell]) == pytest.approx(
         np.corrcoef(rate, response)[0, 1], abs=1e-6
     )
+
+
+def said(responses: dict[str, float], pathways: Sequence[str], memory: str = "") -> str:
+    """What the report says of a recovery of 0.9 with given correlations of responses."""
+    probes = list(responses)
+    by_level = xr.DataArray(np.full((3, len(probes), 2), 0.9), dims=("level", "probe", "cell"))
+    recovery = xr.Dataset(
+        {
+            "recovery": by_level,
+            "shuffled_recovery": ("quantile", [0.05, 0.2, 0.4]),
+            "shuffled_mean": 0.23,
+            "untrained_recovery": ("probe", [0.1] * len(probes)),
+            "response_correlation": (("probe", "cell"), [[r - 0.02, r + 0.02] for r in responses.values()]),
+        },
+        coords={"level": list(LEVELS), "probe": probes, "pathway": list(pathways)},
+        attrs={"memory": memory},
+    )
+    return " ".join(sentences(recovery))
+
+
+def test_the_report_names_the_probes_on_which_a_model_does_not_capture_the_retina() -> None:
+    text = said(
+        {"latency": 0.9, "motion_reversal": 0.61, "omitted_flash": 0.69}, ["a", "b"], "gain control in a; depression in b"
+    )
+    assert "does not capture the retina (r below 0.8) on motion_reversal (0.61), omitted_flash (0.69)." in text
+    assert "latency (" not in text
+    assert (
+        "Outside the reach of a model whose first layer alone sees time: the retina's gain control in a; depression in b." in text
+    )
+
+
+def test_the_report_of_a_captured_retina_has_no_reservation() -> None:
+    text = said({"latency": 0.95, "step": 0.97}, ["a", "b"])
+    assert "correlate with the retina's own by 0.96 on average, at least 0.95 on every probe." in text
+    assert "given to pathways at random 0.23, 0.05 to 0.40" in text
+    assert "capture" not in text
+    assert "reach" not in text
+
+
+def test_one_pathway_cannot_be_mistaken_for_another() -> None:
+    assert "random" not in said({"latency": 0.95}, ["only"])
+
+
+def test_what_lies_outside_a_models_reach_is_known_from_the_circuit() -> None:
+    assert read_circuit("ln").memory == read_circuit("three_pathway").memory == ""
+    assert "depression" in read_circuit("adaptive").memory
+    assert "gain control" in read_circuit("adaptive").memory
