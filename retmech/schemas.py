@@ -471,7 +471,7 @@ ATTRIBUTIONS = FileType(
     },
 )
 REDUCTION = FileType("reduction", 2, Reduction, {"/units": (_UnitFactors,)})
-CONSENSUS = FileType("consensus", 2, Consensus)
+CONSENSUS = FileType("consensus", 3, Consensus)
 CIRCUIT = FileType(
     "circuit",
     2,

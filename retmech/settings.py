@@ -204,7 +204,7 @@ class ConsensusSettings(Settings):
     draws: int = Field(1000, ge=100, le=10**6, description="draws of shuffled channels, the null distribution")
     max_types: int = Field(10, ge=2, le=100, description="numbers of cell types tried")
     least_share: float = Field(
-        0.1, ge=0, le=1, description="of all attributions, mean over models, that a cell type has at least if it is counted"
+        0.1, ge=0, le=1, description="of the parts of all cell types, mean over models, that a type has at least if it is counted"
     )
     seed: Seed = Field(1, description="of the draws")
 

@@ -67,6 +67,6 @@ def cell_types(consensus: xr.Dataset) -> Figure:
         place = np.arange(len(types)) + (i + 0.5) * width - 0.4
         share.bar(place, consensus["type_share"].values[i], width, color=colour(i), label=str(run))
     share.set_xticks(range(len(types)), [f"type {number}" for number in types])
-    share.set_ylabel("share of the attributions")
+    share.set_ylabel("share of the types' parts")
     share.legend()
     return figure

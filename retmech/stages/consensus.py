@@ -67,7 +67,7 @@ def consensus(findings: Mapping[str, Finding], settings: ConsensusSettings) -> x
             "quantile": variable("quantile", list(QUANTILES), "1", "quantile over draws of shuffled channels"),
             "lag": lag,
         },
-    ).assign(_types(types, described, (len(names), len(channel)), settings.least_share))
+    ).assign(_types(types, list(findings.values()), described, settings.least_share))
     reproduction = _mean_over_others(found["factor_similarity"].values)
     for own, finding in zip(reproduction, described, strict=True):
         own[len(finding.factors.filters) :] = np.nan  # factors that the run does not have
@@ -104,13 +104,18 @@ def _describe(finding: Finding, over_cells: bool) -> _Described:
     units = describe_channels(load_network(finding.model), finding.model.dataset["lag"].values)
     filters = np.stack([unit.temporal for unit in units])
     net = {name: channel_attribution(a) for name, a in finding.probes.items()}
-    size = np.array([np.abs(a.values).sum(axis=(0, 1, 2), dtype=np.float64) for a in net.values()]).sum(axis=0)
+    size = sum(np.abs(a.values).sum(axis=(0, 1, 2), dtype=np.float64) for a in net.values())
     loading = finding.reduction["loading"].sum("sign").values.astype(np.float64)
     return _Described(
         channels=profiles(net, filters, over_cells),
         factors=profiles(_activations(finding), loading @ filters, over_cells),
-        share=size / max(size.sum(), np.finfo(float).tiny),
+        share=_shares(size),
     )
+
+
+def _shares(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = size / max(size.sum(), np.finfo(float).tiny)
+    return shares
 
 
 def _activations(finding: Finding) -> dict[str, xr.DataArray]:
@@ -165,24 +170,30 @@ def _mean_over_others(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _types(types: Types, described: Sequence[_Described], shape: tuple[int, int], least_share: float) -> dict[str, xr.Variable]:
-    label = types.label.reshape(shape)
+def _type_shares(finding: Finding, of_type: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Shares of the types' parts, each the sum over its channels (channel, type): what cancels within a type is no part of it."""
+    parts = (channel_attribution(a).values @ of_type.astype(np.float32) for a in finding.probes.values())
+    return _shares(np.array(sum(np.abs(part).sum(axis=(0, 1, 2), dtype=np.float64) for part in parts)))
+
+
+def _types(
+    types: Types, findings: Sequence[Finding], described: Sequence[_Described], least_share: float
+) -> dict[str, xr.Variable]:
+    label = types.label.reshape(len(findings), -1)
     share = np.stack([d.share for d in described])
     filters = np.concatenate([d.channels.filters for d in described])
     numbers = np.arange(1, max(int(label.max()), 1) + 1)
     weight = (types.label[None] == numbers[:, None]) * share.ravel()[None]
     mean = weight @ filters / np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     of_type = label[..., None] == numbers
-    type_share = (share[..., None] * of_type).sum(axis=1)
+    type_share = np.stack([_type_shares(finding, own) for finding, own in zip(findings, of_type, strict=True)])
     counted = (type_share.mean(axis=0) >= least_share).astype(np.int8)
     return {
         "cell_type": variable(("run", "channel"), label, "1", "cell type of the channel; 0: it contributes nothing"),
         "channel_share": variable(("run", "channel"), share, "1", "share of the sum of magnitudes of all attributions"),
         "type_size": variable(("run", "type"), of_type.sum(axis=1), "1", "channels of the type"),
-        "type_share": variable(("run", "type"), type_share, "1", "share of the attributions"),
-        "type_counts": variable(
-            "type", counted, "1", f"1: it has at least {least_share:g} of the attributions, mean over models"
-        ),
+        "type_share": variable(("run", "type"), type_share, "1", "share of the sum of magnitudes of all types' parts"),
+        "type_counts": variable("type", counted, "1", f"1: its share is at least {least_share:g}, mean over models"),
         "type_filter": variable(("type", "lag"), mean, "1", "mean temporal filter, by share"),
         "type": variable("type", numbers, "1", "cell type"),
         "silhouette": variable("count", types.silhouette, "1", "mean silhouette with so many types"),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from retmech.errors import RetmechError
 from retmech.reduction.consensus import Profiles, match, pooled, products, profiles
+from retmech.reduction.matrix import channel_attribution
 from retmech.reduction.types import group
 from retmech.settings import ConsensusSettings
 from retmech.stages.consensus import Finding, consensus
@@ -111,6 +112,13 @@ def cached(seed: int) -> Inputs:
     return explained("channel", seed)
 
 
+def type_shares(found: Finding, label: np.ndarray) -> np.ndarray:
+    """What each type's channels do together, over all rows at once."""
+    net = np.concatenate([channel_attribution(a).values.reshape(-1, len(label)) for a in found.probes.values()])
+    size = np.array([np.abs(net[:, label == t].astype(float).sum(axis=1)).sum() for t in range(1, label.max() + 1)])
+    return size / size.sum()
+
+
 def test_a_model_agrees_with_itself() -> None:
     found = consensus({"seed1": finding(), "seed2": finding()}, SETTINGS)
     for item in ("channel", "factor"):
@@ -119,6 +127,7 @@ def test_a_model_agrees_with_itself() -> None:
     np.testing.assert_allclose(found["factor_reproduction"], 1)
     np.testing.assert_array_equal(found["cell_type"][0], found["cell_type"][1])
     np.testing.assert_allclose(found["type_share"].sum("type"), 1)
+    np.testing.assert_allclose(found["type_share"][0], type_shares(finding(), found["cell_type"].values[0]), rtol=1e-5)
     np.testing.assert_array_equal(found["type_counts"], found["type_share"].mean("run") >= 0.1)
     assert found.attrs["compared"] == "cell by cell"
 
