@@ -101,7 +101,7 @@ def prepare() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "naturalscene.h5"
         session.write(raw, simulate(settings).sessions["naturalscene"], np.random.default_rng(0))
-        recording = ingest({"naturalscene": stanford.read(raw, ingestion)}, ingestion)
+        recording = ingest({"naturalscene": stanford.read(raw, ingestion)}, ingestion).gather()
         model = train({"simulated": recording}, TRAIN, "bn_cnn", 1, Path(folder))["simulated"]
     io.write(model, schemas.MODEL, MODEL, Provenance())
     probe = synthesize(GEOMETRY, motion_reversal.Config(contrast=-3), "motion_reversal")

@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "naturalscene.h5"
         session.write(raw, simulate(SIMULATE).sessions["naturalscene"], np.random.default_rng(0))
-        recording = ingest({"naturalscene": stanford.read(raw, INGEST)}, INGEST)
+        recording = ingest({"naturalscene": stanford.read(raw, INGEST)}, INGEST).gather()
         train({"simulated": recording}, TRAIN, "bn_cnn", 1, Path(folder))
         with open(Path(folder) / "metrics.csv", newline="") as file:
             rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

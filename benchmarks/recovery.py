@@ -80,7 +80,7 @@ def run(minutes: int, rate: float, seed: int) -> dict[str, float]:
         raw = {name: Path(folder) / f"{name}.h5" for name in simulation.sessions}
         for i, (name, path) in enumerate(raw.items()):
             session.write(path, simulation.sessions[name], np.random.default_rng([seed, i]))
-        recording = ingest({name: stanford.read(path, ingestion) for name, path in raw.items()}, ingestion)
+        recording = ingest({name: stanford.read(path, ingestion) for name, path in raw.items()}, ingestion).gather()
         model = train({"simulated": recording}, config, "bn_cnn", seed, Path(folder))["simulated"]
         probes = _probes(recording, Path(folder))
         true = truth(simulation.retina, recording, probes, TruthSettings())

@@ -54,7 +54,7 @@ def _truth(args: argparse.Namespace) -> None:
     files = _named(args.probe)
     probes = {name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in files.items()}
     retina = io.read_dataset(args.retina, schemas.RETINA)
-    found = truth(retina, io.read(args.recording, schemas.RECORDING, lazy=True), probes, _settings(args))
+    found = truth(retina, _recording(args.recording, lazy=True), probes, _settings(args))
     modules = {f"probes.{probe.attrs['probe']}" for probe in probes.values()}
     provenance = _provenance(args, "stages.truth", *modules, retina=args.retina, recording=args.recording, **files)
     io.write(found, schemas.TRUTH, args.output, provenance)
@@ -66,9 +66,14 @@ def _ingest(args: argparse.Namespace) -> None:
 
     settings = _settings(args)
     reader = registry.load("reader", settings.reader)
-    files = _named(args.stimulus)
-    recording = ingest({name: reader.read(path, settings) for name, path in files.items()}, settings)
-    io.write(recording, schemas.RECORDING, args.output, _provenance(args, "stages.ingest", f"readers.{settings.reader}", **files))
+    paths = _named(args.stimulus)
+    recording = ingest({name: reader.read(path, settings, name) for name, path in paths.items()}, settings)
+    inputs: Named = {}
+    for name, path in paths.items():
+        found = reader.files(path) if hasattr(reader, "files") else [path]
+        inputs |= {name if file == path else f"{name}/{file.relative_to(path.parent)}": file for file in found}
+    provenance = _provenance(args, "stages.ingest", f"readers.{settings.reader}", **inputs)
+    io.write_pieces(recording, schemas.RECORDING, args.output, provenance)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -84,7 +89,7 @@ def _train(args: argparse.Namespace) -> None:
     if list(files) != list(outputs):
         raise ConfigError(f"expected one --output for each --recording, found {', '.join(outputs)} for {', '.join(files)}")
     provenance = _provenance(args, "stages.train", f"models.architectures.{kind}", **files)
-    recordings = {name: io.read(path, schemas.RECORDING) for name, path in files.items()}
+    recordings = {name: _recording(path) for name, path in files.items()}
     devices = Devices(args.devices, args.nodes, args.accelerator)
     with scratch_folder(args.scratch, {**provenance.attributes(), "seed": args.seed}, devices.processes) as scratch:
         models = train(recordings, settings, kind, args.seed, scratch, devices)
@@ -100,7 +105,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     _use_threads(args)
     files = _named(args.model)
     models = {name: io.read(path, schemas.MODEL) for name, path in files.items()}
-    performance = evaluate(io.read(args.recording, schemas.RECORDING), models)
+    performance = evaluate(_recording(args.recording), models)
     modules = {_architecture(model) for model in models.values()}
     provenance = _provenance(args, "stages.evaluate", *modules, recording=args.recording, **files)
     io.write(performance, schemas.PERFORMANCE, args.output, provenance)
@@ -113,7 +118,7 @@ def _synthesize(args: argparse.Namespace) -> None:
 
     _use_threads(args)
     settings = _settings(args)
-    recording = source = io.read(args.recording, schemas.RECORDING, lazy=True)
+    recording = source = _recording(args.recording, lazy=True)
     # A probe that is only drawn on the recording's geometry is the same for all recordings that have it.
     inputs, modules = {}, [f"probes.{settings.probe}"]
     if source_of(settings.probe) == "recording":
@@ -148,7 +153,7 @@ def _observe(args: argparse.Namespace) -> None:
 
     files = _named(args.probe)
     probes = {name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in files.items()}
-    observed = observe(io.read(args.recording, schemas.RECORDING, lazy=True), probes, _settings(args))
+    observed = observe(_recording(args.recording, lazy=True), probes, _settings(args))
     modules = {f"probes.{probe.attrs['probe']}" for probe in probes.values()}
     provenance = _provenance(args, "stages.observe", *modules, recording=args.recording, **files)
     io.write(observed, schemas.OBSERVED, args.output, provenance)
@@ -221,7 +226,7 @@ def _explain(args: argparse.Namespace) -> None:
         probes={name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in probes.items()},
         attributions=_attributions(files),
         reduction=io.read_dataset(args.reduction, schemas.REDUCTION),
-        recording=io.read(args.recording, schemas.RECORDING, lazy=True),
+        recording=_recording(args.recording, lazy=True),
     )
     sources = {"model": args.model, "reduction": args.reduction, "recording": args.recording} | files
     sources |= {f"probe {name}": path for name, path in probes.items()}
@@ -259,6 +264,14 @@ def _export(args: argparse.Namespace) -> None:
         partial = args.output / f".{name}.partial"
         partial.write_bytes(content)
         partial.replace(args.output / name)
+
+
+def _recording(path: Path, lazy: bool = False) -> Any:
+    """The cells of a recording that models are trained on."""
+    from retmech import io, schemas
+    from retmech.recording import well_recorded
+
+    return well_recorded(io.read(path, schemas.RECORDING, lazy))
 
 
 def _attributions(files: Named) -> dict[str, Any]:

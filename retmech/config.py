@@ -17,7 +17,6 @@ from retmech.settings import (
     ConsensusSettings,
     EvaluateSettings,
     ExplainSettings,
-    IngestSettings,
     Name,
     ObserveSettings,
     RecoverSettings,
@@ -34,7 +33,8 @@ PRESETS = Path(__file__).parent / "presets"
 SIMULATED = ("naturalscene", "whitenoise")  # the stimulus classes of a simulated recording
 
 # The sections whose entries are of many kinds, and the key that says which; it defaults to the entry's own name.
-KINDS = {"train": "architecture", "synthesize": "probe"}
+KINDS = {"train": "architecture", "synthesize": "probe", "ingest": "reader"}
+READER = "stanford"  # where none is named
 
 # How pydantic names the types of one value in the path to it.
 TYPE = re.compile(r"constrained-\w+|literal\[.*\]")
@@ -55,7 +55,7 @@ def config_model() -> type[Settings]:
             Field([1], min_length=1, description="every model is trained once from each, baselines from the first"),
         ),
         simulate=(dict[Name, SimulateSettings], Field({}, description="simulated recordings")),
-        ingest=(dict[Name, IngestSettings], Field({}, description="by recording; defaults where one is omitted")),
+        ingest=(_by_name("reader"), Field({}, description="by recording; defaults where one is omitted")),
         train=(_by_name("architecture"), Field(min_length=1, description="models")),
         evaluate=(EvaluateSettings, Field(EvaluateSettings())),
         presets=(list[Name], Field([], description="published sets of probes, shown beside those of `synthesize`")),
@@ -85,7 +85,7 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     except ValidationError as error:
         raise ConfigError(_message(error, source, config_model())) from None
     for recording in config["recordings"]:
-        config["ingest"].setdefault(recording, IngestSettings().model_dump(mode="json"))
+        config["ingest"].setdefault(recording, registry.load("reader", READER).Config().model_dump(mode="json"))
     problems = _cross_checks(config)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -120,10 +120,10 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
     """
     made = {f"results/raw/insilico/{name}/{kind}.h5" for name in config["simulate"] for kind in SIMULATED}
     problems = [
-        f"config.yaml: recordings.{recording}.{stimulus} = {path!r}: there is no such file, and `simulate` does not make it"
+        f"config.yaml: recordings.{recording}.{stimulus} = {path!r}: there is no such file or folder, and `simulate` does not make it"
         for recording, files in config["recordings"].items()
         for stimulus, path in files.items()
-        if path not in made and not (root / path).is_file()
+        if path not in made and not (root / path).exists()
     ]
     problems += [
         f"config.yaml: synthesize.{name}.path = {settings['path']!r}: there is no such file"
@@ -159,7 +159,7 @@ def section_settings(section: str, raw: Mapping[str, Any]) -> Any:
     """Return the validated settings of one entry of a section, importing only the module it needs."""
     if section in KINDS:
         kind = KINDS[section]
-        model = registry.load(kind, str(raw.get(kind))).Config
+        model = registry.load(kind, str(raw.get(kind, READER))).Config
     else:
         model = globals()[f"{section.capitalize()}Settings"]
     try:
@@ -177,12 +177,15 @@ def _by_name(kind: str) -> Any:
 
 def _named(section: str, value: Any) -> Any:
     """Let an entry's name stand for its kind, and an empty entry for the defaults."""
-    if section in {"simulate", "ingest"} and isinstance(value, Mapping):
-        return {name: {} if entry is None else entry for name, entry in value.items()}
-    if section not in KINDS or not isinstance(value, Mapping):
+    if section not in {"simulate", *KINDS} or not isinstance(value, Mapping):
         return {} if value is None else value
     entries = {name: {} if entry is None else entry for name, entry in value.items()}
-    return {name: {KINDS[section]: name, **entry} if isinstance(entry, Mapping) else entry for name, entry in entries.items()}
+    if section == "simulate":
+        return entries
+    return {
+        name: {KINDS[section]: READER if section == "ingest" else name, **entry} if isinstance(entry, Mapping) else entry
+        for name, entry in entries.items()
+    }
 
 
 def _message(error: ValidationError, source: str, model: type[BaseModel]) -> str:
@@ -224,9 +227,6 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
         if name not in config["recordings"]:
             problems.append(f"ingest.{name}: there is no such recording; recordings: {', '.join(config['recordings'])}")
     for name, settings in config["ingest"].items():
-        if settings["reader"] not in registry.names("reader"):
-            there = ", ".join(registry.names("reader"))
-            problems.append(f"ingest.{name}.reader = {settings['reader']!r}: there is no such reader; there are: {there}")
         if settings["cells"] and len(set(settings["cells"])) < len(settings["cells"]):
             problems.append(f"ingest.{name}.cells = {settings['cells']}: a cell stands there twice")
     for name in config["evaluate"]["baselines"]:

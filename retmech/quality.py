@@ -1,10 +1,10 @@
-"""How well a cell can be predicted at all, and what it sees: noise ceilings and receptive fields."""
+"""How well a cell was recorded: noise ceiling, signal to noise, refractory period, and drift of the rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d
 
 INTERVAL = (0.025, 0.975)  # quantiles of the confidence intervals
 
@@ -116,47 +116,53 @@ def _bootstrapped_pearson(
     return np.where((norm > 0).any(axis=-1, keepdims=True), np.clip(r, -1, 1), np.nan)
 
 
-def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> NDArray[np.float32]:
-    """Row and column (cell, 2) in pixels where a receptive field (cell, lag, y, x) has most energy after a blur over pixels.
-
-    The middle of the field for a cell without one, i.e. that never fires.
-    """
-    energy = gaussian_filter((field.astype(np.float64) ** 2).sum(axis=1), (0, blur, blur), mode="constant")
-    peaks = np.stack([np.unravel_index(e.argmax(), e.shape) for e in energy]).astype(np.float32)
-    middle = (np.array(field.shape[2:], np.float32) - 1) / 2
-    return np.where(energy.max(axis=(1, 2))[:, None] > 0, peaks, middle)
-
-
-def spike_triggered_average(
-    stimulus: NDArray[np.generic], rate: NDArray[np.float32], segment: NDArray[np.integer], history: int
-) -> NDArray[np.float32]:
-    """Rate-weighted average of the stimulus before each bin, minus the mean stimulus.
+def signal_to_noise(trial_rate: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Variance over time of what repeats, over the variance between trials, of a single trial.
 
     Parameters
     ----------
-    stimulus : (time, y, x)
-    rate : (cell, time)
-    segment : (time,)
-        Windows stay within runs of the same number.
-    history
-        Frames.
+    trial_rate : (trial, cell, time)
 
     Returns
     -------
-    average : (cell, lag, y, x)
-        In the stimulus's unit; lag 0 is the newest frame. Zero for a cell that never fires.
+    ratio : (cell,)
+        (var(mean) - var(noise) / n) / var(noise) with the unbiased variance between n trials; at least 0. NaN with fewer than two
+        trials or where nothing varies.
     """
-    n_cells, shape = len(rate), stimulus.shape[1:]
-    total = np.zeros((n_cells, history, int(np.prod(shape))))
-    weight = np.zeros((n_cells, 1, 1))
-    mean = stimulus.mean(dtype=np.float64)
-    for number in np.unique(segment):
-        frames = np.flatnonzero(segment == number)
-        if len(frames) < history:
-            continue
-        movie = (stimulus[frames].astype(np.float32) - np.float32(mean)).reshape(len(frames), -1)
-        for lag in range(history):
-            total[:, lag] += rate[:, frames[history - 1 :]] @ movie[history - 1 - lag : len(frames) - lag]
-        weight[:, 0, 0] += rate[:, frames[history - 1 :]].sum(axis=1)
-    average = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
-    return average.reshape(n_cells, history, *shape).astype(np.float32)
+    n = len(trial_rate)
+    if n < 2:
+        return np.full(trial_rate.shape[1], np.nan)
+    noise = trial_rate.var(axis=0, ddof=1, dtype=np.float64).mean(axis=-1)
+    signal = trial_rate.mean(axis=0, dtype=np.float64).var(axis=-1) - noise / n
+    return np.divide(np.maximum(signal, 0), noise, out=np.full(noise.shape, np.nan), where=noise > 0)
+
+
+def refractory_violations(spike_times: Sequence[NDArray[np.float64]], refractory_period: float) -> NDArray[np.float64]:
+    """Share of the intervals between spikes that are shorter than a refractory period (s); NaN for fewer than two spikes.
+
+    One neuron has none. A share of more than a few percent says that the spikes of several were sorted as one (Hill, Mehta &
+    Kleinfeld, J. Neurosci. 2011).
+    """
+    intervals = [np.diff(times) for times in spike_times]
+    return np.array([float((i < refractory_period).mean()) if len(i) else np.nan for i in intervals])
+
+
+def rate_drift(rate: NDArray[np.floating], parts: int = 20) -> NDArray[np.float64]:
+    """Change of the mean rate from the beginning to the end of a session, relative to its mean.
+
+    Parameters
+    ----------
+    rate : (cell, time)
+    parts
+        Equal parts of the session, to whose means a line is fitted.
+
+    Returns
+    -------
+    drift : (cell,)
+        NaN for a cell that never fires.
+    """
+    means = np.stack([part.mean(axis=-1, dtype=np.float64) for part in np.array_split(rate, min(parts, rate.shape[-1]), axis=-1)])
+    place = np.linspace(-0.5, 0.5, len(means))
+    slope = place @ means / max(float(place @ place), np.finfo(float).tiny)
+    total = means.mean(axis=0)
+    return np.divide(slope, total, out=np.full(total.shape, np.nan), where=total > 0)

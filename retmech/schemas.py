@@ -83,9 +83,24 @@ class _Recording(_Cells):
     stimulus_mean: np.float64 = _variable(units="1")
     stimulus_std: np.float64 = _variable(units="1", gt=0)
     receptive_field: np.float32 = _variable("cell", "lag", "y", "x", units="1")
+    mean_rate: np.float64 = _variable("cell", units="Hz", ge=0)
+    refractory_violations: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
+    rate_drift: np.float64 = _variable("cell", units="1", nullable=True)
+    field_strength: np.float64 = _variable("cell", units="1", ge=0)
+    field_p_value: np.float64 = _variable("cell", units="1", ge=0, le=1)
+    field_diameter: np.float64 = _variable("cell", units="um", ge=0, nullable=True)
+    field_y: np.float64 = _variable("cell", units="um")
+    field_x: np.float64 = _variable("cell", units="um")
+    included: np.int8 = _variable("cell", units="1", isin=[0, 1])
+    exclusion: str = _variable("cell", units="1")
     lag: Coordinate[np.float64] = _coordinate("s")
     y: Coordinate[np.float64] = _coordinate("um")
     x: Coordinate[np.float64] = _coordinate("um")
+
+
+class _StimulusClass(_Strict):
+    response_shift: np.float64 = _variable("part", units="1", nullable=True)
+    part: Coordinate[str] = _coordinate()
 
 
 class _Part(_Strict):
@@ -102,6 +117,7 @@ class _TrainPart(_Part):
 
 class _TestPart(_Part):
     trial_rate: np.float32 = _variable("trial", "cell", "time", units="Hz")
+    signal_to_noise: np.float64 = _variable("cell", units="1", ge=0, nullable=True)
     reliability: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
     noise_ceiling: np.float64 = _variable("cell", units="1", ge=0, le=1, nullable=True)
     noise_ceiling_interval: np.float64 = _variable("quantile", "cell", units="1", ge=0, le=1, nullable=True)
@@ -110,6 +126,17 @@ class _TestPart(_Part):
 
 class _FloatTrainPart(_TrainPart):
     stimulus: np.float32 = _variable("time", "y", "x", units="1")
+
+
+class _RatePart(_Part):
+    """Responses that are no spikes."""
+
+
+class _FloatRatePart(_Part):
+    stimulus: np.float32 = _variable("time", "y", "x", units="1")
+
+
+TRAIN_PARTS = (_TrainPart, _FloatTrainPart, _RatePart, _FloatRatePart)
 
 
 class _FloatTestPart(_TestPart):
@@ -446,10 +473,10 @@ RECORDING = FileType(
     3,
     _Recording,
     {
-        "/*/train": (_TrainPart, _FloatTrainPart),
-        "/*/validation": (_TrainPart, _FloatTrainPart),
+        "/*/train": TRAIN_PARTS,
+        "/*/validation": TRAIN_PARTS,
         "/*/test": (_TestPart, _FloatTestPart),
-        "/*": (),  # the stimulus classes, which hold the groups above
+        "/*": (_StimulusClass,),
     },
 )
 MODEL = FileType("model", 3, _Model, {"/weights": ()})

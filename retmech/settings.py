@@ -56,15 +56,26 @@ class SimulateSettings(Settings):
     whitenoise: SimulatedMovie = Field(SimulatedMovie(), description="binary checkerboard")
 
 
-class IngestSettings(Settings):
-    """How a raw recording is read, cut into training, validation and test, and aligned."""
+class QualitySettings(Settings):
+    """Limits beyond which a cell is kept in the file but left out of training; null: none."""
 
-    reader: Name = Field("stanford", description="format of the raw files: a file in `retmech/readers/`")
+    min_rate: float | None = Field(0.05, ge=0, le=1000, description="mean rate in training, Hz")
+    refractory_period: float = Field(1.5, gt=0, le=10, description="in which one neuron does not fire twice, ms")
+    max_refractory_violations: float | None = Field(None, ge=0, le=1, description="share of intervals between spikes within it")
+    min_reliability: float | None = Field(None, ge=0, le=1, description="of the trial average, in the class where it is best")
+    min_field_strength: float | None = Field(None, ge=0, le=1000, description="of the receptive field, sd of the null")
+    max_rate_drift: float | None = Field(None, ge=0, le=100, description="change of the rate over the session, over its mean")
+
+
+class IngestSettings(Settings):
+    """How a raw recording is read, cut into training, validation and test, aligned and judged."""
+
+    reader: str = Field("stanford", description="format of the raw files: a file in `retmech/readers/`")
     pixel_size: float = Field(50.0, gt=0, le=1000, description="width of a pixel on the retina, um")
     rate_width: float = Field(10.0, gt=0, le=200, description="sd of the Gaussian that makes rates of spikes, ms")
     response_lag: int = Field(1, ge=0, le=100, description="bins from the newest frame to the response it drives")
-    blocks: int = Field(6, ge=1, le=1000, description="equal blocks that the training movie is made of")
-    skip: float = Field(60.0, ge=0, le=3600, description="start of each block left out (adaptation), s")
+    blocks: int = Field(1, ge=1, le=1000, description="equal blocks that the training movie is made of")
+    skip: float = Field(0.0, ge=0, le=3600, description="start of each block left out (adaptation), s")
     validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="last part of each block kept for validation")
     guard_gap: float = Field(0.5, ge=0, le=60, description="left out between training and validation, s")
     cells: list[Annotated[int, Field(ge=0)]] | None = Field(
@@ -76,6 +87,8 @@ class IngestSettings(Settings):
         description="stimulus class whose training movie's sd is the unit of contrast of every movie, probe and model of the "
         "recording; natural scenes, or the first class",
     )
+    quality: QualitySettings = Field(QualitySettings())
+    check_lag: bool = Field(True, description="refuse a test movie whose responses are shifted against those of training")
 
 
 class TrainSettings(Settings):

@@ -39,7 +39,7 @@ def raw_files(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def recording(raw_files: dict[str, Path]) -> xr.DataTree:
-    return ingest({name: stanford.read(path, INGEST) for name, path in raw_files.items()}, INGEST)
+    return ingest({name: stanford.read(path, INGEST) for name, path in raw_files.items()}, INGEST).gather()
 
 
 def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:

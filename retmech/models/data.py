@@ -83,7 +83,8 @@ def cut(part: xr.Dataset, history: int, length: int, cells: slice, spike_rate: f
             f"no run of frames is as long as one clip: {history} frames of history and {length} responses are needed, "
             f"the longest has {max(n for _, n in runs(part['segment'].values))} frames. Reduce clip_length or history."
         )
-    spikes = part["spike_count"].transpose("time", "cell").values
+    counts = part["spike_count"] if "spike_count" in part else xr.zeros_like(part["rate"], np.int32)
+    spikes = counts.transpose("time", "cell").values
     rate = part["rate"].transpose("time", "cell").values if spike_rate is None else spikes * spike_rate
     starts, skips = torch.tensor(clips).T
     return Clips(

@@ -12,7 +12,7 @@ from retmech.errors import RetmechError
 from retmech.geometry import Geometry
 from retmech.labels import lag_coordinate, variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged
-from retmech.quality import receptive_field_centre, spike_triggered_average
+from retmech.receptive_field import receptive_field_centre, spike_triggered_average
 
 SYMMETRY: tuple[str, ...] = ()
 FOUND = "A cell's mean stimulus before its response shows where and when it looks."

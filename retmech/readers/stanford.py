@@ -1,24 +1,38 @@
 """The HDF5 layout of the public recordings of Maheswaranathan et al. (Neuron 2023), doi:10.25740/rk663dm5577.
 
 ``{train,test}/stimulus`` (time, y, x), ``{train,test}/time`` in s, ``{train,test}/response/{binned,firing_rate_10ms,...}``
-(cell, time), and the test movie's single trials as ``test/repeats/cell01`` (trial, time) or, in other files, as
-``test/repeats/firing_rate_10ms`` (trial, cell, time).
+(cell, time), the test movie's single trials as ``test/repeats/cell01`` (trial, time) or, in other files, as
+``test/repeats/firing_rate_10ms`` (trial, cell, time), and ``spikes/cell01`` in s.
 """
 
 import re
 from pathlib import Path
+from typing import Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from retmech.errors import RecordingError
-from retmech.quality import smoothed_rate
+from retmech.quality import pearson, smoothed_rate
+from retmech.readers._hdf5 import Source, opened
 from retmech.readers._raw import RawPart, RawRecording
+from retmech.readers._timing import drift, ordered
 from retmech.settings import IngestSettings
 
+MOST = 4  # bins that a shift between spike times and counts is looked for
+CHECKED = 200_000  # bins
+SAME = 0.99  # correlation of counts that are the same
 
-def read(path: Path, settings: IngestSettings) -> RawRecording:
+
+class Config(IngestSettings):
+    """The public recordings' layout: one HDF5 file for each stimulus class."""
+
+    reader: Literal["stanford"] = "stanford"
+    blocks: int = Field(6, ge=1, le=1000, description="equal blocks that the training movie is made of")
+    skip: float = Field(60.0, ge=0, le=3600, description="start of each block left out (adaptation), s")
+
+
+def read(path: Path, settings: IngestSettings, stimulus_class: str = "") -> RawRecording:
     """Read one file.
 
     Raises
@@ -26,58 +40,47 @@ def read(path: Path, settings: IngestSettings) -> RawRecording:
     RecordingError
         Naming the file, the dataset, what was expected and what was found.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(_Source(path, file), settings)
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read as HDF5 ({error}). Is it complete? Try copying it again.") from None
+    with opened(path) as source:
+        return _read(source, settings)
 
 
-class _Source:
-    """An open file whose datasets are looked up with an error that names them."""
-
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self.path = path
-        self.file = file
-
-    def fail(self, name: str, expected: str, found: str) -> RecordingError:
-        """Return the error that says what is wrong with a dataset."""
-        return RecordingError(f"{self.path}: {name}: expected {expected}, found {found}.")
-
-    def has(self, name: str) -> bool:
-        """Whether there is a dataset of this name."""
-        return isinstance(self.file.get(name), h5py.Dataset)
-
-    def array(self, name: str, rank: int) -> NDArray[np.generic]:
-        """Return a numeric dataset of a given rank; it must be finite and not empty."""
-        if not self.has(name):
-            parent = self.file.get(name.rpartition("/")[0])
-            there = ", ".join(parent) if isinstance(parent, h5py.Group) else "no such group"
-            raise self.fail(name, f"a dataset with {rank} dimensions", f"none (there: {there})")
-        dataset = self.file[name]
-        if dataset.dtype.kind not in "iuf":
-            raise self.fail(name, "numbers", f"type {dataset.dtype}")
-        if dataset.ndim != rank or 0 in dataset.shape:
-            raise self.fail(name, f"{rank} dimensions, none empty", f"shape {dataset.shape}")
-        values: NDArray[np.generic] = dataset[...]
-        if dataset.dtype.kind == "f" and not np.isfinite(values).all():
-            raise self.fail(name, "finite values", f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite")
-        return values
-
-
-def _read(source: _Source, settings: IngestSettings) -> RawRecording:
-    frame_rate = _frame_rate(source)
-    train, test = (_part(source, part, frame_rate, settings.rate_width) for part in ("train", "test"))
+def _read(source: Source, settings: IngestSettings) -> RawRecording:
+    frame_rate, timing = _frame_rate(source)
+    train, test = (_part(source, part, frame_rate, settings.rate_width, timing) for part in ("train", "test"))
     if train.stimulus.shape[1:] != test.stimulus.shape[1:]:
         raise source.fail("test/stimulus", f"frames of {train.stimulus.shape[1:]}", f"{test.stimulus.shape[1:]}")
     names, trial_rate = _trials(source, frame_rate, settings.rate_width, len(train.rate))
     for name, n_cells in (("test/response", len(test.rate)), ("test/repeats", trial_rate.shape[1])):
         if n_cells != len(train.rate):
             raise source.fail(name, f"{len(train.rate)} cells as in train/response", f"{n_cells}")
-    return RawRecording(frame_rate, names, train, test, trial_rate)
+    times = _spike_times(source, names)
+    if times is not None and train.spike_count is not None and settings.check_lag:
+        _check_lag(source, frame_rate, train.spike_count, times)
+    return RawRecording(frame_rate, names, train, test, trial_rate, times)
 
 
-def _frame_rate(source: _Source) -> float:
+def _check_lag(source: Source, frame_rate: float, count: NDArray[np.int32], times: tuple[NDArray[np.float64], ...]) -> None:
+    """Refuse counts that are those of the spike times, but in other bins. Times on another clock say nothing."""
+    n_bins = min(count.shape[1], CHECKED)
+    start = float(source.array("train/time", 1)[0])
+    edges = start + np.arange(n_bins + 1) / frame_rate
+    own = np.array([np.histogram(cell, edges)[0] for cell in times])
+    agreement = {}
+    for shift in range(-MOST, MOST + 1):
+        inner = slice(MOST, n_bins - MOST)
+        moved = count[:, MOST + shift : n_bins - MOST + shift]
+        agreement[shift] = np.nan_to_num(pearson(own[:, inner].astype(float).ravel(), moved.astype(float).ravel()))
+    best = max(agreement, key=lambda shift: float(agreement[shift]))
+    if best and agreement[best] > SAME > agreement[0]:
+        raise source.fail(
+            "train/response/binned",
+            "the counts of the times in spikes/",
+            f"them {abs(best)} bin(s) {'late' if best > 0 else 'early'}. Mend the file; "
+            "if it is right, set ingest.check_lag to false",
+        )
+
+
+def _frame_rate(source: Source) -> tuple[float, str]:
     time = source.array("train/time", 1).astype(np.float64)
     interval = np.diff(time)
     if len(time) < 2 or interval.min() <= 0:
@@ -85,38 +88,67 @@ def _frame_rate(source: _Source) -> float:
     if interval.max() > 1.5 * np.median(interval):
         at = int(interval.argmax())
         raise source.fail("train/time", "evenly spaced frames", f"a gap of {interval[at]:.4g} s after frame {at}")
-    return float(round(1 / np.median(interval), 6))
+    return float(round(1 / np.median(interval), 6)), drift(time)
 
 
-def _part(source: _Source, part: str, frame_rate: float, width: float) -> RawPart:
-    stimulus = source.array(f"{part}/stimulus", 3)
-    if stimulus.dtype != np.uint8:
-        stimulus = stimulus.astype(np.float32)
+def _part(source: Source, part: str, frame_rate: float, width: float, timing: str) -> RawPart:
+    stimulus = source.movie(f"{part}/stimulus")
     count = source.array(f"{part}/response/binned", 2)
     if count.min() < 0:
         raise source.fail(f"{part}/response/binned", "counts", f"the negative value {count.min()}")
+    if count.max() > np.iinfo(np.int32).max:
+        raise source.fail(f"{part}/response/binned", "counts", f"the value {count.max():.3g}")
     name = f"{part}/response/firing_rate_{width:g}ms"
     rate = source.array(name, 2).astype(np.float32) if source.has(name) else smoothed_rate(count, width, frame_rate)
     if rate.shape != count.shape:
         raise source.fail(name, f"shape {count.shape} as binned", f"{rate.shape}")
-    if rate.min() < 0:
-        raise source.fail(name, "rates of at least 0 Hz", f"{rate.min()}")
-    return RawPart(stimulus, np.rint(count).astype(np.int32), rate)
+    if not 0 <= rate.min() <= rate.max() < np.inf:
+        raise source.fail(name, "rates of at least 0 Hz", f"{rate.min():.3g} to {rate.max():.3g}")
+    return RawPart(stimulus, np.rint(count).astype(np.int32), rate, timing=timing if part == "train" else "")
 
 
-def _trials(source: _Source, frame_rate: float, width: float, n_cells: int) -> tuple[list[str], NDArray[np.float32]]:
+def _trials(source: Source, frame_rate: float, width: float, n_cells: int) -> tuple[list[str], NDArray[np.float32]]:
     """Return the cells' names and their single-trial rates (trial, cell, time) from either layout."""
     name = f"test/repeats/firing_rate_{width:g}ms"
     if source.has(name):
-        return [f"cell{i + 1:02d}" for i in range(n_cells)], source.array(name, 3).astype(np.float32)
-    group = source.file.get("test/repeats")
-    cells = [key for key in group if re.fullmatch(r"cell\d+", key)] if isinstance(group, h5py.Group) else []
+        return [f"cell{i + 1:02d}" for i in range(n_cells)], _finite(source, name, source.array(name, 3))
+    cells = _cells(source, "test/repeats")
     if not cells:
         raise source.fail("test/repeats", f"cell01, cell02, ... or {name.rpartition('/')[2]}", "neither")
-    cells.sort(key=lambda key: int(key.removeprefix("cell")))
     trials = [source.array(f"test/repeats/{cell}", 2) for cell in cells]
     if len({trial.shape for trial in trials}) > 1:
         raise source.fail("test/repeats", "the same (trial, time) for all cells", f"{[t.shape for t in trials]}")
     stacked = np.stack(trials, axis=1)
     counts = bool((stacked == np.rint(stacked)).all())
-    return cells, smoothed_rate(stacked, width, frame_rate) if counts else stacked.astype(np.float32)
+    return cells, _finite(source, "test/repeats", smoothed_rate(stacked, width, frame_rate) if counts else stacked)
+
+
+def _finite(source: Source, name: str, values: NDArray[np.generic]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        rate = values.astype(np.float32)
+    if not np.isfinite(rate).all():
+        raise source.fail(name, "rates in Hz", f"values up to {np.abs(values).max():.3g}")
+    return rate
+
+
+def _cells(source: Source, group: str) -> list[str]:
+    """Names of cells in a group, sorted by their numbers."""
+    cells = [name for name in source.names(group) if re.fullmatch(r"cell[0-9]{1,9}", name)]
+    return sorted(cells, key=lambda name: int(name.removeprefix("cell")))
+
+
+def _spike_times(source: Source, cells: list[str]) -> tuple[NDArray[np.float64], ...] | None:
+    """Each cell's spike times where the file has them for all cells: the i-th name is the i-th cell, however they are counted."""
+    names = _cells(source, "spikes")
+    if len(names) != len(cells):
+        return None
+    silent = np.empty(0)
+    return tuple(
+        ordered(source.array(f"spikes/{name}", 1), f"{source.path}: spikes/{name}") if _size(source, name) else silent
+        for name in names
+    )
+
+
+def _size(source: Source, cell: str) -> int:
+    """Number of spike times; a cell that never fires may have an empty dataset."""
+    return int(source.file[f"spikes/{cell}"].size or 0) if source.has(f"spikes/{cell}") else -1

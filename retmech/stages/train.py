@@ -19,7 +19,7 @@ from retmech.models.network import Network
 from retmech.models.progress import COLUMNS
 from retmech.models.store import weights_to_dataset
 from retmech.provenance import canonical_json
-from retmech.quality import receptive_field_centre
+from retmech.receptive_field import receptive_field_centre
 from retmech.settings import TrainSettings
 
 MIN_RATE_SCALE = 0.1  # Hz: a cell that never fires must not divide by zero
@@ -59,6 +59,8 @@ def train(
     first = next(iter(recordings.values()))
     torch.manual_seed(seed)
     network: Network = registry.load("architecture", architecture).build(config, geometry_of(first), cells[-1].stop)
+    if config.target == "spikes" or network.spike_lags:
+        _check_spikes(recordings, config.stimulus)
     network.place(torch.from_numpy(np.concatenate([_centres(recording) for recording in recordings.values()])))
     classes = [r.children[name] for r in recordings.values() for name in config.stimulus]
     mean, std = _normalization(recordings)
@@ -99,6 +101,13 @@ def _check_stimuli(recordings: Mapping[str, xr.DataTree], stimuli: Sequence[str]
         missing = sorted(set(stimuli) - set(recording.children))
         if missing:
             raise RecordingError(f"{name}: it has no stimulus class {', '.join(missing)}, only {', '.join(recording.children)}.")
+
+
+def _check_spikes(recordings: Mapping[str, xr.DataTree], stimuli: Sequence[str]) -> None:
+    for name, recording in recordings.items():
+        for stimulus in stimuli:
+            if "spike_count" not in recording.children[stimulus].children["train"].data_vars:
+                raise RecordingError(f"{name}: {stimulus} has rates but no spikes, which this model is fitted to. Train another.")
 
 
 def _check_same_geometry(recordings: Mapping[str, xr.DataTree]) -> None:

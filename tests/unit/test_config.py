@@ -61,7 +61,11 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("reduce.rank", "some", "reduce.rank = 'some': Input should be a valid integer"),
         ("reduce.units", ["film"], "reduce.units = 'film': there is no such probe; synthesize: omitted_flash, latency"),
         ("ingest.other", {}, "ingest.other: there is no such recording"),
-        ("ingest.insilico.reader", "mat", "ingest.insilico.reader = 'mat': there is no such reader; there are: stanford"),
+        (
+            "ingest.insilico.reader",
+            "mat",
+            "ingest.insilico = {'reader': 'mat', 'blocks': 5, 'skip': 5}: Input tag 'mat' found using 'reader' does not",
+        ),
         ("ingest.insilico.cells", [1, 1], "ingest.insilico.cells = [1, 1]: a cell stands there twice"),
         ("recordings.a b; rm", {"naturalscene": "x"}, "recordings.a b; rm"),
         ("attribute.max_nodes", 2, "attribute = {"),

@@ -1,0 +1,58 @@
+"""Plain files in a folder: movies as NumPy arrays or videos, times of frames and spikes as NumPy arrays or CSV.
+
+``train_movie.npy`` (time, y, x) or ``.mp4``, ``train_frames.npy`` or ``.csv`` with the onset of every frame in s, ``test_movie``
+and ``test_frames`` (trial, frame) in the same way, and ``spikes.csv`` (columns cell and time) or one ``spikes/NAME.npy`` for
+each cell.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retmech.errors import RecordingError
+from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spikes_from
+from retmech.readers._raw import RawRecording
+from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered
+
+
+class Config(EventSettings):
+    """Plain files in a folder, one folder for each stimulus class."""
+
+    reader: Literal["arrays"] = "arrays"
+
+
+def files(path: Path) -> list[Path]:
+    """Return all files that a recording is made of."""
+    return sorted(inside(found, path) for found in path.rglob("*") if not found.is_dir())
+
+
+def read(path: Path, settings: EventSettings, stimulus_class: str = "") -> RawRecording:
+    """Read one folder.
+
+    Raises
+    ------
+    RecordingError
+        Naming the file, what was expected and what was found.
+    """
+    train, test = shown_movies(path)
+    return from_events(train, test, spikes_from(path, ordered), settings)
+
+
+def shown_movies(folder: Path) -> tuple[Shown, Shown]:
+    """Return the movies of training and test with the onsets of their frames."""
+    if not folder.is_dir():
+        raise RecordingError(f"{folder}: expected a folder, found {'a file' if folder.exists() else 'nothing'}.")
+    train, test = _shown(folder, "train", 1), _shown(folder, "test", 2)
+    if train.movie.shape[1:] != test.movie.shape[1:]:
+        raise RecordingError(f"{test.movie.place}: expected frames of {train.movie.shape[1:]}, found {test.movie.shape[1:]}.")
+    return train, test
+
+
+def _shown(folder: Path, part: str, rank: int) -> Shown:
+    found = movie(one_of(folder, f"{part}_movie", (".npy", *VIDEO)))
+    path = one_of(folder, f"{part}_frames", (".npy", ".csv"))
+    times: NDArray[np.float64] = numbers(path, rank)
+    onsets = np.array([onsets_of(row, len(found), str(path)) for row in times.reshape(-1, times.shape[-1])])
+    return Shown(found, onsets if rank == 2 else onsets[0], str(path))
