@@ -62,8 +62,10 @@ def _truth(args: argparse.Namespace) -> None:
 
 def _ingest(args: argparse.Namespace) -> None:
     from retmech import io, registry, schemas
+    from retmech.memory import keep_freed_memory
     from retmech.stages.ingest import ingest
 
+    keep_freed_memory()
     settings = _settings(args)
     reader = registry.load("reader", settings.reader)
     paths = _named(args.stimulus)

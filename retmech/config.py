@@ -120,7 +120,7 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
     """
     made = {f"results/raw/insilico/{name}/{kind}.h5" for name in config["simulate"] for kind in SIMULATED}
     problems = [
-        f"config.yaml: recordings.{recording}.{stimulus} = {path!r}: there is no such file or folder, and `simulate` does not make it"
+        f"config.yaml: recordings.{recording}.{stimulus} = {path!r}: neither a file nor a folder, and `simulate` does not make it"
         for recording, files in config["recordings"].items()
         for stimulus, path in files.items()
         if path not in made and not (root / path).exists()

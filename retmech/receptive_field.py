@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, label
-from scipy.stats import norm
+from scipy.special import ndtr
 
 FloatArray = NDArray[np.float64]
 
-BLOCKS = 16  # that are transformed together
+BLOCKS = 32  # that are transformed together
 
 
 class Moments:
@@ -22,15 +22,16 @@ class Moments:
         self.total = self.squares = 0.0
         self.n = 0
 
-    def add(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Add rows of values and return them less the offset."""
+    def add(self, frames: NDArray[np.generic]) -> float:
+        """Add frames (time, y, x) and return the offset."""
+        values = frames.reshape(len(frames), -1)
         if self.offset is None:
             self.offset = float(np.rint(values.mean(dtype=np.float64)))  # whole, so that integers stay exact
-        less = values - np.float32(self.offset)
+        less = np.subtract(values, np.float32(self.offset), dtype=np.float32)
         self.n += less.size
-        self.total += float(less.sum(dtype=np.float64))
+        self.total += float(less.sum(axis=1).sum(dtype=np.float64))
         self.squares += float(np.einsum("tp,tp->t", less, less).sum(dtype=np.float64))
-        return less
+        return self.offset
 
     @property
     def rest(self) -> float:
@@ -72,7 +73,8 @@ class ReverseCorrelation:
         self.spectrum = np.zeros((self.length // 2 + 1, n_cells, n_pixels), np.complex64)
         self.weight = np.zeros(n_cells)  # sum of the responses that count
         self.moments = Moments()
-        self.tail = np.empty((0, n_pixels), np.float32)  # frames of the run that the next piece needs
+        self.seen = np.zeros((self.length, BLOCKS, n_pixels), np.float32)  # blocks of the movie, before they are transformed
+        self.tail: NDArray[np.generic] = np.empty((0, n_pixels), np.uint8)  # frames of the run that the next piece needs
 
     def add(self, frames: NDArray[np.generic], response: NDArray[np.floating], new_run: bool) -> None:
         """Add consecutive frames.
@@ -84,27 +86,26 @@ class ReverseCorrelation:
         new_run
             Whether these frames do not follow those before without a break.
         """
-        pixels = self.moments.add(frames.reshape(len(frames), -1).astype(np.float32))
+        offset = self.moments.add(frames)
         if new_run:
             self.tail = self.tail[:0]
-        movie = np.concatenate([self.tail, pixels])
-        complete = len(self.tail) + np.arange(len(pixels)) >= self.history - 1
-        used = np.where(complete, response, 0).astype(np.float32)
+        movie = np.concatenate([self.tail, frames.reshape(len(frames), -1)])
+        used = np.zeros((len(response), len(movie)), np.float32)
+        used[:, self.history - 1 :] = response[:, max(self.history - 1 - len(self.tail), 0) :]
         self.weight += used.sum(axis=1, dtype=np.float64)
-        answered = np.concatenate([np.zeros((len(used), len(self.tail)), np.float32), used], axis=1)
-        self._transform(movie, answered)
+        self._transform(movie, offset, used)
         self.tail = movie[len(movie) - min(self.history - 1, len(movie)) :].copy()
 
     def average(self) -> NDArray[np.float32]:
         """Return the response-weighted mean of the frames, less the mean frame: (cell, lag, y, x); 0 for a silent cell."""
-        sums = fft.irfft(self.spectrum, self.length, axis=0)[: self.history].transpose(1, 0, 2)
+        sums = fft.irfft(self.spectrum.conj(), self.length, axis=0)[: self.history].transpose(1, 0, 2)
         weight = self.weight[:, None, None]
         average = np.divide(sums, weight, out=np.zeros(sums.shape), where=weight > 0)
         average -= np.where(weight > 0, self.moments.rest, 0)
         return average.reshape(len(average), self.history, *self.shape).astype(np.float32)
 
-    def _transform(self, movie: NDArray[np.float32], response: NDArray[np.float32]) -> None:
-        """Add the cross-spectra of a movie (time, pixel) and the responses (cell, time) to it.
+    def _transform(self, movie: NDArray[np.generic], offset: float, response: NDArray[np.float32]) -> None:
+        """Add the cross-spectra of a movie (time, pixel), less an offset, and the responses (cell, time) to it.
 
         A block has ``history - 1`` frames more than responses, before them; where the movie begins they are zero.
         """
@@ -112,14 +113,18 @@ class ReverseCorrelation:
         before = self.history - 1
         for first in range(0, len(starts), BLOCKS):
             own = starts[first : first + BLOCKS]
-            seen = np.zeros((self.length, len(own), movie.shape[1]), np.float32)
-            given = np.zeros((self.length, len(own), len(response)), np.float32)
+            seen, given = self.seen[:, : len(own)], np.zeros((self.length, len(own), len(response)), np.float32)
             for b, start in enumerate(own):
                 begin, stop = max(start - before, 0), min(start + self.step, len(movie))
-                seen[before - (start - begin) : before + stop - start, b] = movie[begin:stop]
+                place = slice(before - (start - begin), before + stop - start)
+                seen[: place.start, b], seen[place.stop :, b] = 0, 0
+                seen[place, b] = movie[begin:stop]
+                seen[place, b] -= np.float32(offset)
                 given[before : before + stop - start, b] = response[:, start:stop].T
+            answers = fft.rfft(given, axis=0).conj().transpose(0, 2, 1)
             stimulus = fft.rfft(seen, axis=0, workers=-1)
-            self.spectrum += fft.rfft(given, axis=0).transpose(0, 2, 1) @ stimulus.conj()
+            for f in range(len(answers)):  # one frequency at a time stays in the cache
+                self.spectrum[f] += answers[f] @ stimulus[f]
 
 
 def spike_triggered_average(
@@ -188,7 +193,7 @@ def field_quality(field: NDArray[np.floating], null: NDArray[np.floating]) -> Fi
     peak = np.abs(field).max(axis=(1, 2, 3)).astype(np.float64)
     strength = np.divide(peak, spread, out=np.zeros(peak.shape), where=spread > 0)
     n = int(np.prod(field.shape[1:]))
-    p_value = np.minimum(1.0, 2 * n * norm.sf(strength))
+    p_value = np.minimum(1.0, 2 * n * ndtr(-strength))
     return FieldQuality(strength, np.where(spread > 0, p_value, 1.0), np.array([_diameter(own) for own in field]))
 
 

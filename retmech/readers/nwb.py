@@ -1,8 +1,8 @@
 """Neurodata Without Borders 2.x, read by pynwb.
 
 Spike times from ``units``; the movies of training and test from ImageSeries (frames in the file, or in a video beside it), or
-from an IndexSeries that says which frame of a template was on the screen when. Presentations of the test movie come from the rows of
-``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again.
+from an IndexSeries that says which frame of a template was on the screen when. Presentations of the test movie come from the rows
+of ``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again.
 """
 
 from pathlib import Path

@@ -4,6 +4,7 @@ Movies are gone through once, piece by piece: memory does not grow with the reco
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -82,6 +83,8 @@ def _parts(
     mapped = ReverseCorrelation(geometry.frames(settings.history), geometry.shape, len(both))
     moments = {source: mapped.moments}
     kernels: _Kernels | None = None
+    worker = ThreadPoolExecutor(1)  # correlates a piece while the last one is written and the next one read
+    pending: Future[None] | None = None
     for name, own in branches.items():
         total = sum(dataset.sizes["time"] for dataset in own.parts.values())
         with progress(name, total, "frames") as advance:
@@ -90,14 +93,17 @@ def _parts(
                 for start, new_run, piece in own.pieces(part):
                     frames = piece["stimulus"].values
                     if name == source and part == "train":
-                        mapped.add(frames, both[:, start : start + len(frames)], new_run)
+                        if pending is not None:
+                            pending.result()
+                        pending = worker.submit(mapped.add, frames, both[:, start : start + len(frames)], new_run)
                     elif part == "train":
-                        moments.setdefault(name, Moments()).add(frames.reshape(len(frames), -1).astype(np.float32))
+                        moments.setdefault(name, Moments()).add(frames)
                     if kernels is not None:
                         traces.append(kernels.seen(frames))
                     yield xr.DataTree.from_dict({f"/{name}/{part}": piece})
                     advance(len(frames))
                 if name == source and part == "train":
+                    worker.shutdown()
                     field, null = np.split(mapped.average(), 2)
                     kernels = _Kernels.of(field, field_quality(field, null))
                 elif kernels is not None and part != "validation":

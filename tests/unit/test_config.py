@@ -93,7 +93,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_a_missing_raw_file_is_named(tmp_path: Path) -> None:
     check_files(validate(default()), tmp_path)
-    with pytest.raises(ConfigError, match=r"recordings\.insilico\.naturalscene = 'data/x.h5': there is no such file"):
+    with pytest.raises(ConfigError, match=r"recordings\.insilico\.naturalscene = 'data/x.h5': neither a file"):
         check_files(validate(changed("recordings.insilico.naturalscene", "data/x.h5")), tmp_path)
 
 
