@@ -298,6 +298,40 @@ def _run(args: argparse.Namespace) -> None:
     launch(args.snakemake)
 
 
+def _inspect(args: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from retmech.inspection import inspect
+
+    inspect(args.file, _reader_settings(args), args.stimulus, Console(width=None if sys.stdout.isatty() else 160))
+
+
+def _validate(args: argparse.Namespace) -> None:
+    from retmech.inspection import validate
+
+    kind, problems = validate(args.file, _reader_settings(args), args.stimulus)
+    if problems:
+        raise RetmechError("\n".join([f"{args.file}: {kind}: {len(problems)} problem(s)", *problems]))
+    print(f"{args.file}: a valid {kind}")
+
+
+def _reader_settings(args: argparse.Namespace) -> Any:
+    from retmech.config import section_settings
+
+    return None if args.config == "{}" else section_settings("ingest", _raw_settings(args))
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from retmech.fetch import PUBLIC, fetch
+
+    if args.name is None:
+        for name, data in PUBLIC.items():
+            print(f"{name}: {data.citation}\n  sessions {', '.join(data.sessions)}; stimuli {', '.join(data.stimuli)}")
+        return
+    for path in fetch(args.name, args.sessions, args.stimuli, args.folder):
+        print(path)
+
+
 def _docs(args: argparse.Namespace) -> None:
     from retmech import gallery, reference
 
@@ -318,13 +352,17 @@ def _use_threads(args: argparse.Namespace) -> None:
 def _settings(args: argparse.Namespace) -> Any:
     from retmech.config import section_settings
 
+    return section_settings(args.verb, _raw_settings(args))
+
+
+def _raw_settings(args: argparse.Namespace) -> dict[str, Any]:
     try:
         raw = json.loads(args.config)
     except json.JSONDecodeError as error:
         raise ConfigError(f"--config is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"--config must be an object with the settings of {args.verb}, found {args.config}")
-    return section_settings(args.verb, raw)
+    return raw
 
 
 def _positive(text: str) -> int:
@@ -421,6 +459,18 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("runs", "probes"):
         sub.add_argument(f"--{name}", nargs="+", required=True)
     verb("run", _run, "Run the pipeline; all other arguments go to snakemake.", config=False)
+    for name, run, text in (
+        ("inspect", _inspect, "Print what is in a file or folder, raw or of a stage."),
+        ("validate", _validate, "Say everything that is wrong with a file or folder, raw or of a stage."),
+    ):
+        sub = verb(name, run, text)
+        sub.add_argument("file", type=Path)
+        sub.add_argument("--stimulus", default="naturalscene", help="stimulus class, for formats with several in a file")
+    sub = verb("fetch", _fetch, "Download sessions of a public data set; without a name, list them.", config=False)
+    sub.add_argument("name", nargs="?")
+    sub.add_argument("--sessions", nargs="+", default=[])
+    sub.add_argument("--stimuli", nargs="+", default=[])
+    sub.add_argument("--folder", type=Path, default=Path("data"))
     verb("docs", _docs, "Write the config's schema and reference.", config=False).add_argument("--folder", type=Path, default=".")
     return parser
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -159,8 +160,10 @@ class _Decoder:
             raise unreadable(self.path, "a video", error) from None
 
 
-def spikes_from(folder: Path, check: Callable[[NDArray[np.generic], str], NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Spike times by cell from ``spikes.csv`` (columns cell and time), or one ``spikes/NAME.npy`` or ``.csv`` for each cell."""
+def spike_checks(
+    folder: Path, check: Callable[[NDArray[np.generic], str], NDArray[np.float64]]
+) -> dict[str, Callable[[], NDArray[np.float64]]]:
+    """How to get each cell's spike times: ``spikes.csv`` (columns cell and time), or one ``spikes/NAME.npy`` or ``.csv`` each."""
     single = folder / "spikes.csv"
     if single.exists():
         rows = table(inside(single, folder), header=True)
@@ -169,7 +172,7 @@ def spikes_from(folder: Path, check: Callable[[NDArray[np.generic], str], NDArra
         if rows["time"].dtype.kind not in "iuf" or rows["cell"].isna().any():
             raise RecordingError(f"{single}: expected a name and a time in s in every row, found others.")
         found = {cell_name(cell, str(single)): times.to_numpy() for cell, times in rows.groupby("cell")["time"]}
-        return {name: check(found[name], f"{single}: {name}") for name in by_number(found)}
+        return {name: partial(check, found[name], f"{single}: {name}") for name in by_number(found)}
     own = folder / "spikes"
     paths = {path.stem: path for path in sorted(own.iterdir())} if own.is_dir() else {}
     if not paths:
@@ -177,7 +180,11 @@ def spikes_from(folder: Path, check: Callable[[NDArray[np.generic], str], NDArra
     for path in paths.values():
         if path.suffix not in {".npy", ".csv"}:
             raise RecordingError(f"{path}: expected .npy or .csv files of spike times alone.")
-    return {cell_name(name, str(own)): check(_times(inside(paths[name], folder)), str(paths[name])) for name in by_number(paths)}
+
+    def times(name: str) -> NDArray[np.float64]:
+        return check(_times(inside(paths[name], folder)), str(paths[name]))
+
+    return {cell_name(name, str(own)): partial(times, name) for name in by_number(paths)}
 
 
 def _times(path: Path) -> NDArray[np.generic]:

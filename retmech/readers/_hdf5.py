@@ -34,7 +34,7 @@ class Source:
     def names(self, group: str) -> list[str]:
         """Names in a group; none if there is no such group."""
         found = self._lookup(group)
-        return self._guarded(group, lambda: list(found)) if isinstance(found, h5py.Group) else []
+        return self.guarded(group, lambda: list(found)) if isinstance(found, h5py.Group) else []
 
     def has(self, name: str) -> bool:
         """Whether there is a dataset of this name."""
@@ -46,7 +46,7 @@ class Source:
         if not isinstance(dataset, h5py.Dataset):
             there = ", ".join(self.names(name.rpartition("/")[0] or "/")) or "nothing"
             raise self.fail(name, f"a dataset with {rank} dimensions", f"none (there: {there[:300]})")
-        return self._guarded(name, lambda: self._checked(name, dataset, rank))
+        return self.guarded(name, lambda: self._checked(name, dataset, rank))
 
     def array(self, name: str, rank: int) -> NDArray[np.generic]:
         """Return a numeric dataset of a given rank; it must be finite and not empty."""
@@ -54,7 +54,7 @@ class Source:
         size = dataset.size * dataset.dtype.itemsize
         if size > LARGEST:
             raise self.fail(name, f"at most {LARGEST / 1e9:.0f} GB", f"shape {dataset.shape}, {size / 1e9:.3g} GB")
-        values: NDArray[np.generic] = self._guarded(name, lambda: dataset[...])
+        values: NDArray[np.generic] = self.guarded(name, lambda: dataset[...])
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise self.fail(name, "finite values", f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite")
         return values
@@ -66,7 +66,7 @@ class Source:
 
         def read(start: int, stop: int) -> NDArray[np.generic]:
             with opened(path) as source:
-                return source._guarded(name, lambda: source.file[name][start:stop])
+                return source.guarded(name, lambda: source.file[name][start:stop])
 
         return checked_movie(f"{path}: {name}", dataset.shape, dataset.dtype, read)
 
@@ -77,12 +77,12 @@ class Source:
             if not isinstance(found, h5py.Group):
                 return None
             here = found
-            link = self._guarded(name, lambda: here.get(step, getlink=True) if step in here else None)  # noqa: B023
+            link = self.guarded(name, lambda: here.get(step, getlink=True) if step in here else None)  # noqa: B023
             if link is None:
                 return None
             if not isinstance(link, h5py.HardLink):
                 raise self.fail(name, "data in the file itself", "a link to another place, which is not followed")
-            found = self._guarded(name, lambda: here[step])  # noqa: B023
+            found = self.guarded(name, lambda: here[step])  # noqa: B023
         return found
 
     def _checked(self, name: str, dataset: h5py.Dataset, rank: int) -> h5py.Dataset:
@@ -107,7 +107,7 @@ class Source:
             raise self.fail(name, f"the data of shape {dataset.shape}", f"{stored} bytes of them in the file")
         return dataset
 
-    def _guarded(self, name: str, act: Callable[[], Value]) -> Value:
+    def guarded(self, name: str, act: Callable[[], Value]) -> Value:
         """Do something with the HDF5 library, which reports damage as errors of many kinds."""
         try:
             return act()

@@ -1,6 +1,6 @@
 """What every reader returns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -147,6 +147,20 @@ class RawRecording:
     test: RawPart
     trial_rate: NDArray[np.float32]
     spike_times: tuple[NDArray[np.float64], ...] | None = None
+
+
+Check = Callable[[], object]
+
+
+def problems(checks: Iterable[Check]) -> list[str]:
+    """Make all checks and return what they say is wrong."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except RecordingError as error:
+            found.append(str(error))
+    return list(dict.fromkeys(found))
 
 
 def unreadable(path: Path, form: str, error: BaseException) -> RecordingError:

@@ -5,6 +5,7 @@ and ``test_frames`` (trial, frame) in the same way, and ``spikes.csv`` (columns 
 each cell.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retmech.errors import RecordingError
-from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spikes_from
-from retmech.readers._raw import RawRecording
+from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spike_checks
+from retmech.readers._raw import Check, RawRecording
 from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered
 
 
@@ -37,7 +38,22 @@ def read(path: Path, settings: EventSettings, stimulus_class: str = "") -> RawRe
         Naming the file, what was expected and what was found.
     """
     train, test = shown_movies(path)
-    return from_events(train, test, spikes_from(path, ordered), settings)
+    spikes = {name: times() for name, times in spike_checks(path, ordered).items()}
+    return from_events(train, test, spikes, settings)
+
+
+def checks(path: Path, settings: EventSettings, stimulus_class: str = "") -> Iterator[Check]:
+    """Yield what can be wrong with a folder, one thing after the other."""
+    yield from movie_checks(path)
+    found: dict[str, Check] = {}
+    yield lambda: found.update(spike_checks(path, ordered))
+    yield from found.values()
+
+
+def movie_checks(folder: Path) -> Iterator[Check]:
+    """Yield what can be wrong with the movies of a folder."""
+    yield lambda: _shown(folder, "train", 1)
+    yield lambda: _shown(folder, "test", 2)
 
 
 def shown_movies(folder: Path) -> tuple[Shown, Shown]:

@@ -5,6 +5,7 @@ from an IndexSeries that says which frame of a template was on the screen when. 
 of ``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from pydantic import Field
 from retmech.errors import RecordingError
 from retmech.readers._files import VIDEO, cell_name, inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import Movie, RawRecording, checked_movie, unreadable
+from retmech.readers._raw import Check, Movie, RawRecording, checked_movie, unreadable
 from retmech.readers._timing import EventSettings, Shown, Times, from_events, onsets_of, ordered
 
 
@@ -56,6 +57,18 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     return from_events(train, test, spikes, settings)
 
 
+def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
+    """Yield what can be wrong with a file, one thing after the other."""
+    with opened(path) as source:
+        yield lambda: _refuse_links(source)
+        found: list[_Session] = []
+        yield lambda: found.append(_Session(source, _loaded(source), settings))
+        if found:
+            yield lambda: found[0].shown(settings.train.replace("{class}", stimulus_class))
+            yield lambda: found[0].repeated(settings.test.replace("{class}", stimulus_class))
+            yield found[0].spikes
+
+
 def _refuse_links(source: Source) -> None:
     """Refuse a file that points into another: it would be opened."""
 
@@ -63,7 +76,7 @@ def _refuse_links(source: Source) -> None:
         if isinstance(link, h5py.ExternalLink):
             raise source.fail(name, "data in the file itself", "a link to another file, which is not followed")
 
-    source._guarded("/", lambda: source.file.visititems_links(check))
+    source.guarded("/", lambda: source.file.visititems_links(check))
 
 
 def _loaded(source: Source) -> Any:
@@ -171,7 +184,7 @@ class _Session:
 
         def frames(start: int, stop: int) -> NDArray[np.generic]:
             with opened(path) as source:
-                found = source._guarded(stored, lambda: source.file[stored][start:stop])
+                found = source.guarded(stored, lambda: source.file[stored][start:stop])
             return found.transpose(0, 2, 1) if turned else found
 
         return checked_movie(self.place(name), (shape[0], shape[2], shape[1]) if turned else shape, dtype, frames)

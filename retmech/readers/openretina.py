@@ -4,6 +4,7 @@
 or as ``stimuli/NAME.npy`` beside it. Optional, and passed over by openretina itself: ``trials_NAME`` (trial, cell, time).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from retmech.errors import RecordingError
 from retmech.quality import smoothed_rate
 from retmech.readers._files import inside, joined, numpy_array
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import Movie, RawPart, RawRecording, checked_movie
+from retmech.readers._raw import Check, Movie, RawPart, RawRecording, checked_movie
 from retmech.settings import IngestSettings, Name
 
 
@@ -71,6 +72,15 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     )
 
 
+def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
+    """Yield what can be wrong with a session, one thing after the other."""
+    with opened(path) as source:
+        yield lambda: _names(source, settings, stimulus_class)
+        for name in sorted(name.removeprefix("responses_") for name in source.names("/") if name.startswith("responses_")):
+            yield lambda name=name: source.array(f"responses_{name}", 2)  # type: ignore[misc]
+            yield lambda name=name: _movie(source, name, settings.channel)  # type: ignore[misc]
+
+
 def _names(source: Source, settings: Config, stimulus_class: str) -> tuple[list[str], str]:
     """Movies to train on, and the test movie."""
     there = sorted(name.removeprefix("responses_") for name in source.names("/") if name.startswith("responses_"))
@@ -96,7 +106,7 @@ def _movie(source: Source, name: str, channel: int) -> Movie:
 
         def frames(start: int, stop: int) -> NDArray[np.generic]:
             with opened(path) as again:
-                return again._guarded(stored, lambda: again.file[stored][channel, start:stop])
+                return again.guarded(stored, lambda: again.file[stored][channel, start:stop])
 
     else:
         file = folder / "stimuli" / f"{name}.npy"

@@ -5,6 +5,7 @@ the movies and frame times of :mod:`retmech.readers.arrays`. Spikes and frames a
 """
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,11 @@ from pydantic import Field
 
 from retmech.errors import RecordingError
 from retmech.readers._files import by_number, cell_name, inside
-from retmech.readers._raw import RawRecording, unreadable
+from retmech.readers._raw import Check, RawRecording, unreadable
 from retmech.readers._timing import EventSettings, Times, from_events, ordered
-from retmech.readers.arrays import files, shown_movies
+from retmech.readers.arrays import files, movie_checks, shown_movies
 
-__all__ = ["Config", "files", "read"]
+__all__ = ["Config", "checks", "files", "read"]
 
 LARGEST_PARAMETERS = 2**16  # bytes
 
@@ -38,11 +39,26 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
         Naming the file, what was expected and what was found.
     """
     train, test = shown_movies(path)
-    sorted_in = path / "phy" if (path / "phy").is_dir() else path
-    check_parameters(inside(sorted_in / "params.py", path))
+    return from_events(train, test, _read_spikes(path, settings), settings)
+
+
+def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
+    """Yield what can be wrong with a folder, one thing after the other."""
+    yield from movie_checks(path)
+    yield lambda: check_parameters(inside(_sorted_in(path) / "params.py", path))
+    yield lambda: _read_spikes(path, settings)
+
+
+def _sorted_in(path: Path) -> Path:
+    return path / "phy" if (path / "phy").is_dir() else path
+
+
+def _read_spikes(path: Path, settings: Config) -> dict[str, Times]:
+    folder = _sorted_in(path)
+    check_parameters(inside(folder / "params.py", path))
     for name in ("spike_times.npy", "spike_clusters.npy"):
-        inside(sorted_in / name, path)
-    return from_events(train, test, _spikes(sorted_in, settings.groups), settings)
+        inside(folder / name, path)
+    return _spikes(folder, settings.groups)
 
 
 def check_parameters(path: Path) -> None:

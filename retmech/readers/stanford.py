@@ -6,6 +6,7 @@
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from retmech.quality import pearson, smoothed_rate
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import RawPart, RawRecording
+from retmech.readers._raw import Check, RawPart, RawRecording
 from retmech.readers._timing import drift, ordered
 from retmech.settings import IngestSettings
 
@@ -42,6 +43,19 @@ def read(path: Path, settings: IngestSettings, stimulus_class: str = "") -> RawR
     """
     with opened(path) as source:
         return _read(source, settings)
+
+
+def checks(path: Path, settings: IngestSettings, stimulus_class: str = "") -> Iterator[Check]:
+    """Yield what can be wrong with a file, one thing after the other."""
+    with opened(path) as source:
+        yield lambda: _frame_rate(source)
+        for part in ("train", "test"):
+            yield lambda part=part: source.array(f"{part}/response/binned", 2)  # type: ignore[misc]
+            yield lambda part=part: source.movie(f"{part}/stimulus")  # type: ignore[misc]
+            yield lambda part=part: _part(source, part, 1.0, settings.rate_width, "")  # type: ignore[misc]
+        yield lambda: _trials(source, 1.0, settings.rate_width, 1)
+        for cell in _cells(source, "spikes"):
+            yield lambda cell=cell: _times(source, cell)  # type: ignore[misc]
 
 
 def _read(source: Source, settings: IngestSettings) -> RawRecording:
@@ -142,13 +156,12 @@ def _spike_times(source: Source, cells: list[str]) -> tuple[NDArray[np.float64],
     names = _cells(source, "spikes")
     if len(names) != len(cells):
         return None
-    silent = np.empty(0)
-    return tuple(
-        ordered(source.array(f"spikes/{name}", 1), f"{source.path}: spikes/{name}") if _size(source, name) else silent
-        for name in names
-    )
+    return tuple(_times(source, name) for name in names)
 
 
-def _size(source: Source, cell: str) -> int:
-    """Number of spike times; a cell that never fires may have an empty dataset."""
-    return int(source.file[f"spikes/{cell}"].size or 0) if source.has(f"spikes/{cell}") else -1
+def _times(source: Source, cell: str) -> NDArray[np.float64]:
+    """Spike times of one cell; one that never fires may have an empty dataset."""
+    name = f"spikes/{cell}"
+    if source.has(name) and not source.file[name].size:
+        return np.empty(0)
+    return ordered(source.array(name, 1), f"{source.path}: {name}")
