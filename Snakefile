@@ -21,6 +21,7 @@ include: "workflow/rules/reduce.smk"
 include: "workflow/rules/consensus.smk"
 include: "workflow/rules/explain.smk"
 include: "workflow/rules/recover.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/report.smk"
 

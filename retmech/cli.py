@@ -257,6 +257,21 @@ def _recover(args: argparse.Namespace) -> None:
     io.write(recover(inputs, _settings(args), args.threads), schemas.RECOVERY, args.output, provenance)
 
 
+def _compare(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.compare import compare
+
+    _use_threads(args)
+    settings = _settings(args)
+    model, reduction = io.read(args.model, schemas.MODEL), io.read_dataset(args.reduction, schemas.REDUCTION)
+    if not settings.interneurons:
+        raise ConfigError("compare.interneurons: expected at least one recording of interneurons.")
+    found = compare(model, reduction, settings, args.threads)
+    files = {f"interneurons {name}": Path(own.path) for name, own in settings.interneurons.items()}
+    provenance = _provenance(args, "stages.compare", _architecture(model), model=args.model, reduction=args.reduction, **files)
+    io.write(found, schemas.INTERNEURONS, args.output, provenance)
+
+
 def _export(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.stages.export import export
@@ -454,6 +469,7 @@ def _parser() -> argparse.ArgumentParser:
     several(sub, "attributions")
     several(sub, "probe")
     threads(sub)
+    threads(verb("compare", _compare, "Hold channels against recorded interneurons.", "model", "reduction", "output"))
     verb("export", _export, "Write the circuit as a PyTorch module and as tables.", "circuit", "output", config=False)
     sub = verb("report", _report, "Make the page of one recording.", "folder", "output")
     for name in ("runs", "probes"):

@@ -14,6 +14,7 @@ from retmech.errors import ConfigError
 from retmech.insilico.description import read_circuit
 from retmech.settings import (
     AttributeSettings,
+    CompareSettings,
     ConsensusSettings,
     EvaluateSettings,
     ExplainSettings,
@@ -66,6 +67,7 @@ def config_model() -> type[Settings]:
         reduce=(ReduceSettings, Field(ReduceSettings())),
         consensus=(ConsensusSettings, Field(ConsensusSettings())),
         explain=(ExplainSettings, Field(ExplainSettings())),
+        compare=(CompareSettings, Field(CompareSettings())),
         recover=(RecoverSettings, Field(RecoverSettings())),
         report=(ReportSettings, Field(ReportSettings())),
     )
@@ -129,6 +131,11 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
         f"config.yaml: synthesize.{name}.path = {settings['path']!r}: there is no such file"
         for name, settings in config["synthesize"].items()
         if "path" in settings and not (root / settings["path"]).is_file()
+    ]
+    problems += [
+        f"config.yaml: compare.interneurons.{name}.path = {settings['path']!r}: there is no such file"
+        for name, settings in config["compare"]["interneurons"].items()
+        if not (root / settings["path"]).is_file()
     ]
     for name, settings in config["simulate"].items():
         try:

@@ -428,6 +428,27 @@ class Recovery(_Cells):
     quantile: Coordinate[np.float64] = _coordinate()
 
 
+class Comparison(_Strict):
+    """How alike a model's channels and factors are to recorded interneurons."""
+
+    channel_correlation: np.float64 = _variable("neuron", "channel", units="1", ge=-1, le=1)
+    factor_correlation: np.float64 = _variable("neuron", "factor", units="1", ge=-1, le=1)
+    best_channel: str = _variable("neuron", units="1")
+    position_y: np.float64 = _variable("neuron", units="um")
+    position_x: np.float64 = _variable("neuron", units="um")
+    group: str = _variable("neuron", units="1")
+    kind: str = _variable("neuron", units="1")
+    correlation: np.float64 = _variable("level", "set", units="1", ge=-1, le=1)
+    null: np.float64 = _variable("quantile", "level", "set", units="1", ge=-1, le=1)
+    p_value: np.float64 = _variable("level", "set", units="1", ge=0, le=1)
+    neuron: Coordinate[str] = _coordinate()
+    channel: Coordinate[str] = _coordinate()
+    factor: Coordinate[str] = _coordinate()
+    level: Coordinate[str] = _coordinate()
+    set: Coordinate[str] = _coordinate()
+    quantile: Coordinate[np.float64] = _coordinate()
+
+
 class _ReducedResponse(_Open):
     reduced_rate: np.float32 = _variable("candidate", "condition", "time", "cell", units="Hz")
     condition: Coordinate[str] = _coordinate()
@@ -511,4 +532,5 @@ CIRCUIT = FileType(
         "/*": (),  # what holds the groups above
     },
 )
+INTERNEURONS = FileType("interneurons", 1, Comparison)
 RECOVERY = FileType("recovery", 1, Recovery)

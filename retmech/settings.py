@@ -222,6 +222,27 @@ class ConsensusSettings(Settings):
     seed: Seed = Field(1, description="of the draws")
 
 
+class InterneuronSettings(Settings):
+    """A recording of bipolar, amacrine or horizontal cells."""
+
+    path: str = Field(min_length=1, description="HDF5 in the layout of the public recordings, or NetCDF")
+    kind: Name = Field("bipolar", description="class of the cells")
+    stimuli: list[str] | None = Field(None, min_length=1, description="those of the file to use; all when omitted")
+    frame_rate: float = Field(100.0, gt=0, le=100000, description="of stimulus and potentials, Hz")
+    pixel_size: float | None = Field(
+        None, gt=0, le=1000, description="of the stimulus on the retina, um; the model's when omitted"
+    )
+    lag: int = Field(1, ge=0, le=100, description="bins from the newest frame to the potential it drives")
+
+
+class CompareSettings(Settings):
+    """Recordings of interneurons that channels and factors are held against."""
+
+    interneurons: dict[Name, InterneuronSettings] = Field({}, description="recordings; none: nothing is compared")
+    draws: int = Field(1000, ge=100, le=10**6, description="permutations of channels, the null distribution")
+    seed: Seed = Field(1, description="of the draws")
+
+
 class ExplainSettings(Settings):
     """The reduced models, and how they are tested."""
 

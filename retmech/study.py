@@ -20,6 +20,7 @@ class Run:
     reduction: xr.DataTree | None = None
     circuit: xr.DataTree | None = None
     recovery: xr.Dataset | None = None  # of simulated recordings
+    interneurons: xr.Dataset | None = None  # where interneurons were recorded too
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Stud
 
 
 def _read_run(folder: Path, probes: Sequence[str]) -> Run:
-    explained, recovery = (folder / "circuit.nc").exists(), folder / "recovery.nc"
+    explained, recovery, interneurons = (folder / "circuit.nc").exists(), folder / "recovery.nc", folder / "interneurons.nc"
     return Run(
         model=io.read(folder / "model.nc", schemas.MODEL),
         performance=io.read(folder / "performance.nc", schemas.PERFORMANCE),
@@ -65,6 +66,7 @@ def _read_run(folder: Path, probes: Sequence[str]) -> Run:
         reduction=io.read(folder / "reduction.nc", schemas.REDUCTION) if explained else None,
         circuit=io.read(folder / "circuit.nc", schemas.CIRCUIT) if explained else None,
         recovery=io.read_dataset(recovery, schemas.RECOVERY) if recovery.exists() else None,
+        interneurons=io.read_dataset(interneurons, schemas.INTERNEURONS) if interneurons.exists() else None,
     )
 
 

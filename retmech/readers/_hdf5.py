@@ -40,6 +40,11 @@ class Source:
         """Whether there is a dataset of this name."""
         return isinstance(self._lookup(name), h5py.Dataset)
 
+    def rank(self, name: str) -> int:
+        """Number of dimensions of a dataset; 0 if there is none."""
+        found = self._lookup(name)
+        return int(found.ndim) if isinstance(found, h5py.Dataset) else 0
+
     def dataset(self, name: str, rank: int) -> h5py.Dataset:
         """Return a dataset of numbers of a given rank whose data are in this file and can be what it says."""
         dataset = self._lookup(name)

@@ -11,6 +11,7 @@ from retmech.circuit.units import in_words
 from retmech.report import attributions as attribution_figures
 from retmech.report import circuit as circuit_figures
 from retmech.report import consensus as consensus_figures
+from retmech.report import interneurons as interneuron_section
 from retmech.report import models as model_figures
 from retmech.report import probes as probe_figures
 from retmech.report import recording as recording_figures
@@ -34,6 +35,7 @@ def report(study: Study, settings: ReportSettings) -> str:
                     sections += [_probe(study, name, run, probe) for probe in study.probes]
                 sections += [_factors(name, run), _circuit(name, run), *_tests(name, run)]
                 sections += [recovery_section.section(study, name, run, is_first)] if run.recovery is not None else []
+                sections += [interneuron_section.section(name, run.interneurons)] if run.interneurons is not None else []
         sections += [_consensus(model, found) for model, found in study.consensus.items()]
     return render(study, findings(study), sections)
 
@@ -69,6 +71,7 @@ def _circuit_findings(name: str, run: Run) -> list[str]:
     lines.append(f"{name}, number of factors: {run.reduction.attrs['rank_choice']}.")
     said = sentences.of_circuit(run.circuit.to_dataset())
     said += recovery_section.sentences(run.recovery) if run.recovery is not None else []
+    said += interneuron_section.sentences(run.interneurons) if run.interneurons is not None else []
     return [*lines, *(f"{name}: {sentence}" for sentence in said)]
 
 

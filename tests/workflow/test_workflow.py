@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -133,6 +134,19 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
     shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]
     np.testing.assert_array_equal(*shared)
+
+
+def test_recorded_interneurons_are_compared_where_there_are_any(copy: Path) -> None:
+    rng = np.random.default_rng(0)
+    with h5py.File(copy / "bipolars.h5", "w") as file:
+        file["boxes/stimuli"] = rng.random((300, 10, 10))
+        file["boxes/detrended_membrane_potential"] = rng.normal(size=(2, 300))
+    change(copy, "compare", interneurons={"bipolars": {"path": "bipolars.h5"}})
+    assert planned(copy) == {"compare", "report"}
+    run("retmech", "run", "--cores", "2", cwd=copy)
+    found = xr.open_dataset(copy / "results/tiny/bn_cnn/seed1/interneurons.nc")
+    assert found["neuron"].values.tolist() == ["bipolars.boxes.1", "bipolars.boxes.2"]
+    assert ">Interneurons, bn_cnn/seed1" in (copy / "results/tiny/report.html").read_text()
 
 
 def test_the_simulated_retina_stands_beside_its_models(finished: Path) -> None:

@@ -178,6 +178,12 @@ def recovery_files(wildcards):
     return [f"results/{wildcards.recording}/{run}/recovery.nc" for run in runs]
 
 
+def comparison_files(wildcards):
+    """How alike channels are to recorded interneurons, where there are any."""
+    runs = all_runs(CIRCUIT_MODELS) if CONFIG["compare"]["interneurons"] else []
+    return [f"results/{wildcards.recording}/{run}/interneurons.nc" for run in runs]
+
+
 def retina_arguments(wildcards, input):
     return named(["recorded", "simulated"][: len(input.retinas)], input.retinas)
 

@@ -11,6 +11,7 @@ rule report:
         consensus=expand("results/{{recording}}/{model}/consensus.nc", model=CIRCUIT_MODELS),
         circuits=expand("results/{{recording}}/{run}/circuit.nc", run=all_runs(CIRCUIT_MODELS)),
         recoveries=recovery_files,
+        comparisons=comparison_files,
     output:
         report(
             "results/{recording}/report.html",
