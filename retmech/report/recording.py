@@ -1,10 +1,86 @@
-"""Figures of the recording: movies, responses and receptive fields."""
+"""The recording: movies, responses, receptive fields, and how well each cell was recorded."""
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from retmech.report.style import GREY, colour
+from retmech.report.page import Picture, Section, Table
+from retmech.report.style import GREY, colour, embed
+
+
+def section(recording: xr.DataTree, seconds: float) -> Section:
+    """Everything about a recording; of the test movies the first seconds are drawn."""
+    field = str(recording.dataset["receptive_field"].attrs["long_name"])
+    left_out = int((recording.dataset["included"] == 0).sum())
+    text = (
+        f"{recording.sizes['cell']} cells, {recording.sizes['y']} x {recording.sizes['x']} pixels of "
+        f"{float(recording['pixel_size']):g} um at {float(recording['frame_rate']):g} Hz."
+    )
+    if left_out:
+        text += f" {left_out} of them are left out of all that follows."
+    pictures = [
+        Picture(
+            embed(movie_and_responses(recording, seconds)),
+            "Test movies and the responses to them: trial average, and in grey the 10-90 % range of single trials.",
+        ),
+        Picture(
+            embed(receptive_fields(recording)),
+            f"Receptive fields: {field}, at the lag of the largest value, and the time course at its place.",
+        ),
+    ]
+    return Section("Recording", text, pictures, [_parts(recording), _responses(recording), _quality(recording)])
+
+
+def _parts(recording: xr.DataTree) -> Table:
+    rate = float(recording["frame_rate"])
+    rows = [
+        [name, part, f"{node[part].sizes['time'] / rate:.0f}", str(node[part].attrs.get("timing", "")) or "even"]
+        for name, node in recording.children.items()
+        for part in ("train", "validation", "test")
+    ]
+    return Table("Length of the parts", ["stimulus", "part", "s", "times of frames"], rows)
+
+
+def _responses(recording: xr.DataTree) -> Table:
+    rows = []
+    for name, node in recording.children.items():
+        test = node.children["test"].dataset
+        for cell in recording.dataset["cell"].values:
+            own = test.sel(cell=cell)
+            rate = float(node["train/rate"].sel(cell=cell).mean())
+            rows.append(
+                [name, str(cell), f"{rate:.1f}", f"{float(own['noise_ceiling']):.2f}", f"{float(own['signal_to_noise']):.3f}"]
+            )
+    header = ["stimulus", "cell", "mean rate (Hz)", "noise ceiling (r)", "signal to noise of a trial, bin by bin"]
+    return Table("Responses", header, rows)
+
+
+def _quality(recording: xr.DataTree) -> Table:
+    rows = []
+    for cell in recording.dataset["cell"].values:
+        own = recording.dataset.sel(cell=cell)
+        violations = float(own["refractory_violations"])
+        rows.append(
+            [
+                str(cell),
+                "unknown" if np.isnan(violations) else f"{100 * violations:.1f} %",
+                f"{float(own['rate_drift']):+.2f}",
+                f"{float(own['field_strength']):.0f}",
+                f"{float(own['field_diameter']):.0f}",
+                f"{float(own['field_x']):.0f}, {float(own['field_y']):.0f}",
+                "yes" if own["included"] else f"no: {own['exclusion'].item()}",
+            ]
+        )
+    header = [
+        "cell",
+        "intervals within the refractory period",
+        "drift of the rate, over its mean",
+        "receptive field, sd of the null",
+        "its diameter (um)",
+        "its place x, y (um)",
+        "used",
+    ]
+    return Table("Quality of the cells", header, rows)
 
 
 def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
@@ -31,7 +107,8 @@ def movie_and_responses(recording: xr.DataTree, seconds: float) -> Figure:
         for cell in range(n_cells):
             axes = column.add_subplot(grid[cell + 1, :])
             trials = shown["trial_rate"].values[:, cell]
-            axes.fill_between(time, *np.quantile(trials, [0.1, 0.9], axis=0), color=GREY, alpha=0.35, lw=0)
+            if len(trials):
+                axes.fill_between(time, *np.quantile(trials, [0.1, 0.9], axis=0), color=GREY, alpha=0.35, lw=0)
             axes.plot(time, shown["rate"].values[cell], color=colour(cell))
             axes.set_ylabel(f"{cells[cell]}\n(Hz)")
             axes.set_xlim(time[0], time[-1])

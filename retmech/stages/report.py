@@ -14,7 +14,7 @@ from retmech.report import consensus as consensus_figures
 from retmech.report import interneurons as interneuron_section
 from retmech.report import models as model_figures
 from retmech.report import probes as probe_figures
-from retmech.report import recording as recording_figures
+from retmech.report import recording as recording_section
 from retmech.report import recovery as recovery_section
 from retmech.report.page import Picture, Section, Table, render
 from retmech.report.style import embed, style
@@ -26,7 +26,7 @@ from retmech.study import Run, Study
 def report(study: Study, settings: ReportSettings) -> str:
     """Return the page of a study as HTML."""
     with style():
-        sections = [_recording(study, settings), _training(study), *_prediction(study, settings)]
+        sections = [recording_section.section(study.recording, settings.excerpt), _training(study), *_prediction(study, settings)]
         first: dict[str, str] = {}  # the run whose probes are drawn, that of the model's first seed
         for name, run in study.runs.items():
             if run.circuit is not None:
@@ -105,43 +105,6 @@ def _consensus_findings(model: str, found: xr.Dataset) -> list[str]:
 
 def _mean(values: xr.DataArray) -> str:
     return f"{float(values.mean()):.2f}"
-
-
-def _recording(study: Study, settings: ReportSettings) -> Section:
-    recording = study.recording
-    parts = [
-        [name, part, f"{node[part].sizes['time'] / float(recording['frame_rate']):.0f}"]
-        for name, node in recording.children.items()
-        for part in ("train", "validation", "test")
-    ]
-    ceilings = [
-        [name, str(cell), f"{float(node['train/rate'].sel(cell=cell).mean()):.1f}", f"{float(ceiling):.2f}"]
-        for name, node in recording.children.items()
-        for cell, ceiling in zip(
-            recording.dataset["cell"].values, node.children["test"].dataset["noise_ceiling"].values, strict=True
-        )
-    ]
-    return Section(
-        "Recording",
-        f"{recording.sizes['cell']} cells, {recording.sizes['y']} x {recording.sizes['x']} pixels of "
-        f"{float(recording['pixel_size']):g} um at {float(recording['frame_rate']):g} Hz.",
-        [
-            Picture(
-                embed(recording_figures.movie_and_responses(recording, settings.excerpt)),
-                "Test movies and the responses to them: trial average, and in grey the 10-90 % range of single trials.",
-            ),
-            Picture(
-                embed(recording_figures.receptive_fields(recording)),
-                "Receptive fields: "
-                + str(recording.dataset["receptive_field"].attrs["long_name"])
-                + ", at the lag of the largest value, and the time course at its place.",
-            ),
-        ],
-        [
-            Table("Length of the parts", ["stimulus", "part", "s"], parts),
-            Table("Cells", ["stimulus", "cell", "mean rate (Hz)", "noise ceiling (r)"], ceilings),
-        ],
-    )
 
 
 def _training(study: Study) -> Section:

@@ -3,11 +3,14 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from retmech.errors import RecordingError
 from retmech.quality import (
@@ -98,6 +101,39 @@ def test_one_more_response_bin_than_frames_is_used_not_lost(raw_files: dict[str,
         n_frames = file["test/stimulus"].shape[0]
     recording = ingest({"naturalscene": stanford.read(other, INGEST)}, INGEST).gather()
     assert recording["naturalscene/test"].sizes["time"] == n_frames
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from([1, 3, 28]), st.sampled_from([0, 1]), st.booleans(), st.integers(0, 2))
+def test_public_files_of_every_kind_are_read_right(n_cells: int, first: int, stacked: bool, more: int) -> None:
+    """Numbers of cells, names from 0 or 1, either layout of the repeats, and more bins of responses than frames."""
+    rng = np.random.default_rng(n_cells)
+    movies = {"train": rng.integers(0, 256, (300, 4, 4), np.uint8), "test": rng.integers(0, 256, (96, 4, 4), np.uint8)}
+    counts = {"train": rng.poisson(0.3, (n_cells, 300 + more)), "test": rng.poisson(0.3, (5, n_cells, 96 + more))}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "noise.h5"
+        with h5py.File(path, "w") as file:
+            for name, count in (("train", counts["train"]), ("test", counts["test"].mean(axis=0))):
+                file[f"{name}/stimulus"] = movies[name]
+                file[f"{name}/time"] = 5 + np.arange(len(movies[name])) / 100
+                file[f"{name}/response/binned"] = count
+            if stacked:
+                file["test/repeats/firing_rate_10ms"] = smoothed_rate(counts["test"], 10, 100)
+            else:
+                for i in rng.permutation(n_cells):
+                    file[f"test/repeats/cell{i + first}"] = counts["test"][:, i]
+        used = INGEST.model_copy(update={"blocks": 1, "response_lag": 1})
+        recording = ingest({"noise": stanford.read(path, used)}, used).gather()
+    names = [f"cell{i + 1:02d}" for i in range(n_cells)] if stacked else [f"cell{i + first}" for i in range(n_cells)]
+    assert recording["cell"].values.tolist() == names
+    n_frames = 96 if more else 95
+    test = part(recording, "noise/test")
+    np.testing.assert_array_equal(test["stimulus"], movies["test"][:n_frames])
+    expected = smoothed_rate(counts["test"], 10, 100)[..., 1 : n_frames + 1]
+    np.testing.assert_allclose(test["trial_rate"], expected, rtol=1e-6)
+    train = part(recording, "noise/train")
+    frames = np.rint(train["time"].values * 100).astype(int)
+    np.testing.assert_array_equal(train["spike_count"], counts["train"][:, frames + 1])
 
 
 BREAKS = {

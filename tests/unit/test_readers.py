@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import av
 import h5py
@@ -300,3 +301,30 @@ def test_each_reader_has_settings_and_says_so() -> None:
         module = registry.load("reader", name)
         assert module.Config().reader == name
         assert module.Config.__doc__
+
+
+def test_the_reader_of_the_guide_is_a_reader(session: Session, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/extending.md").read_text()
+    code = guide.split("`retmech/readers/npz.py`:\n\n```python\n")[1].split("```")[0]
+    module = ModuleType("npz")
+    sys.modules["npz"] = module  # pydantic looks types up there
+    exec(code, module.__dict__)
+    arrays = {"frame_rate": RATE, "train_movie": session.train, "test_movie": session.test, "train_count": session.count}
+    np.savez(tmp_path / "noise.npz", **arrays, trial_count=session.trials)
+    expected, found = (
+        recording(raw) for raw in (READ["stanford"](tmp_path, session), module.read(tmp_path / "noise.npz", module.Config()))
+    )
+    xr.testing.assert_allclose(expected["noise/train"].to_dataset(), found["noise/train"].to_dataset())
+    (tmp_path / "bad.npz").write_bytes(b"no")
+    with pytest.raises(RecordingError, match="cannot be read as a NumPy archive"):
+        module.read(tmp_path / "bad.npz", module.Config())
+
+
+def test_the_raw_file_of_the_guide_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs/recordings.md").read_text()
+    code = guide.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    raw = stanford.read(tmp_path / "whitenoise.h5", stanford.Config())
+    assert raw.frame_rate == 60
+    assert raw.trial_rate.shape == (10, 3, 1200)
