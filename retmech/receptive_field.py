@@ -1,5 +1,7 @@
 """What cells see: receptive fields by reverse correlation, of movies that are gone through once and never held."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,27 +35,32 @@ class Moments:
         self.squares += float(np.einsum("tp,tp->t", less, less).sum(dtype=np.float64))
         return self.offset
 
-    @property
-    def rest(self) -> float:
-        """Mean less the offset."""
-        return self.total / max(self.n, 1)
+    @classmethod
+    def of(cls, parts: Sequence["Moments"]) -> "Moments":
+        """Return the moments of all values of some parts together."""
+        whole = cls()
+        whole.offset = parts[0].offset or 0.0
+        for part in parts:
+            shift = (part.offset or 0.0) - whole.offset
+            whole.n += part.n
+            whole.total += part.total + part.n * shift
+            whole.squares += part.squares + 2 * shift * part.total + part.n * shift**2
+        return whole
 
     @property
     def mean(self) -> float:
         """Mean."""
-        return (self.offset or 0.0) + self.rest
+        return (self.offset or 0.0) + self.total / max(self.n, 1)
 
     @property
     def std(self) -> float:
         """Standard deviation."""
-        return float(np.sqrt(max(self.squares / max(self.n, 1) - self.rest**2, 0.0)))
+        n = max(self.n, 1)
+        return float(np.sqrt(max(self.squares / n - (self.total / n) ** 2, 0.0)))
 
 
 class ReverseCorrelation:
     """Sums of stimulus frames before responses, over a movie that is added piece by piece.
-
-    For every cell k and lag j, C(k, j) = sum_t r_k(t) s(t - j), over the t whose whole history lies within a run. Blocks of
-    frames that overlap by the history are transformed; their cross-spectra are added up and transformed back once in the end.
 
     Parameters
     ----------
@@ -63,18 +70,15 @@ class ReverseCorrelation:
         Pixels (y, x).
     n_cells
         Number of responses.
+    bands
+        Bands of rows, each worked on by a thread of its own.
     """
 
-    def __init__(self, history: int, shape: tuple[int, int], n_cells: int) -> None:
+    def __init__(self, history: int, shape: tuple[int, int], n_cells: int, bands: int = 1) -> None:
         self.history, self.shape = history, shape
-        self.length = 1 << max(6, (4 * history - 1).bit_length())  # of a block, frames
-        self.step = self.length - history + 1  # responses in a block
-        n_pixels = shape[0] * shape[1]
-        self.spectrum = np.zeros((self.length // 2 + 1, n_cells, n_pixels), np.complex64)
-        self.weight = np.zeros(n_cells)  # sum of the responses that count
-        self.moments = Moments()
-        self.seen = np.zeros((self.length, BLOCKS, n_pixels), np.float32)  # blocks of the movie, before they are transformed
-        self.tail: NDArray[np.generic] = np.empty((0, n_pixels), np.uint8)  # frames of the run that the next piece needs
+        edges = np.linspace(0, shape[0], min(bands, shape[0]) + 1).astype(int).tolist()
+        self.bands = [_Band(history, slice(a, b), shape[1], n_cells) for a, b in pairwise(edges)]
+        self.threads = ThreadPoolExecutor(len(self.bands))
 
     def add(self, frames: NDArray[np.generic], response: NDArray[np.floating], new_run: bool) -> None:
         """Add consecutive frames.
@@ -86,23 +90,59 @@ class ReverseCorrelation:
         new_run
             Whether these frames do not follow those before without a break.
         """
-        offset = self.moments.add(frames)
+        for done in self.threads.map(lambda band: band.add(frames, response, new_run), self.bands):
+            assert done is None
+
+    @property
+    def moments(self) -> Moments:
+        """Of all pixels of all frames."""
+        return Moments.of([band.moments for band in self.bands])
+
+    def average(self) -> NDArray[np.float32]:
+        """Return the response-weighted mean of the frames, less the mean frame: (cell, lag, y, x); 0 for a silent cell."""
+        mean, weight = self.moments.mean, self.bands[0].weight[:, None, None]
+        found = []
+        for band in self.bands:
+            average = np.divide(band.sums(), weight, out=np.zeros((len(weight), self.history, band.n_pixels)), where=weight > 0)
+            average += np.where(weight > 0, (band.moments.offset or 0.0) - mean, 0)
+            found.append(average.reshape(len(weight), self.history, -1, self.shape[1]))
+        return np.concatenate(found, axis=2).astype(np.float32)
+
+
+class _Band:
+    """Some rows of the movie.
+
+    For every cell k and lag j, C(k, j) = sum_t r_k(t) s(t - j), over the t whose whole history lies within a run. Blocks of
+    frames that overlap by the history are transformed; their cross-spectra are added up and transformed back once in the end.
+    """
+
+    def __init__(self, history: int, rows: slice, width: int, n_cells: int) -> None:
+        self.history, self.rows = history, rows
+        self.n_pixels = (rows.stop - rows.start) * width
+        self.length = 1 << max(6, (4 * history - 1).bit_length())  # of a block, frames
+        self.step = self.length - history + 1  # responses in a block
+        self.spectrum = np.zeros((self.length // 2 + 1, n_cells, self.n_pixels), np.complex64)
+        self.weight = np.zeros(n_cells)  # sum of the responses that count
+        self.moments = Moments()
+        self.seen = np.zeros((self.length, BLOCKS, self.n_pixels), np.float32)  # blocks, before they are transformed
+        self.tail: NDArray[np.generic] = np.empty((0, self.n_pixels), np.uint8)  # frames of the run that the next piece needs
+
+    def add(self, frames: NDArray[np.generic], response: NDArray[np.floating], new_run: bool) -> None:
+        own = np.ascontiguousarray(frames[:, self.rows])
+        offset = self.moments.add(own)
         if new_run:
             self.tail = self.tail[:0]
-        movie = np.concatenate([self.tail, frames.reshape(len(frames), -1)])
+        movie = np.concatenate([self.tail, own.reshape(len(own), -1)])
         used = np.zeros((len(response), len(movie)), np.float32)
         used[:, self.history - 1 :] = response[:, max(self.history - 1 - len(self.tail), 0) :]
         self.weight += used.sum(axis=1, dtype=np.float64)
         self._transform(movie, offset, used)
         self.tail = movie[len(movie) - min(self.history - 1, len(movie)) :].copy()
 
-    def average(self) -> NDArray[np.float32]:
-        """Return the response-weighted mean of the frames, less the mean frame: (cell, lag, y, x); 0 for a silent cell."""
-        sums = fft.irfft(self.spectrum.conj(), self.length, axis=0)[: self.history].transpose(1, 0, 2)
-        weight = self.weight[:, None, None]
-        average = np.divide(sums, weight, out=np.zeros(sums.shape), where=weight > 0)
-        average -= np.where(weight > 0, self.moments.rest, 0)
-        return average.reshape(len(average), self.history, *self.shape).astype(np.float32)
+    def sums(self) -> NDArray[np.floating]:
+        """Sums (cell, lag, pixel) of the frames, less the offset, before the responses."""
+        found: NDArray[np.floating] = fft.irfft(self.spectrum.conj(), self.length, axis=0)[: self.history].transpose(1, 0, 2)
+        return found
 
     def _transform(self, movie: NDArray[np.generic], offset: float, response: NDArray[np.float32]) -> None:
         """Add the cross-spectra of a movie (time, pixel), less an offset, and the responses (cell, time) to it.
@@ -122,7 +162,7 @@ class ReverseCorrelation:
                 seen[place, b] -= np.float32(offset)
                 given[before : before + stop - start, b] = response[:, start:stop].T
             answers = fft.rfft(given, axis=0).conj().transpose(0, 2, 1)
-            stimulus = fft.rfft(seen, axis=0, workers=-1)
+            stimulus = fft.rfft(seen, axis=0)
             for f in range(len(answers)):  # one frequency at a time stays in the cache
                 self.spectrum[f] += answers[f] @ stimulus[f]
 

@@ -33,6 +33,7 @@ from retmech.settings import IngestSettings, QualitySettings
 Span = tuple[int, int]
 
 PARTS = ("train", "validation", "test")
+BANDS = 2  # of rows that are correlated beside each other
 
 
 def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> Pieces:
@@ -80,8 +81,8 @@ def _parts(
     rate = branch.parts["train"]["rate"].values
     # Responses from the other half of the session have nothing to do with the frames: receptive fields without a cell.
     both = np.concatenate([rate, np.roll(rate, rate.shape[1] // 2, axis=1)])
-    mapped = ReverseCorrelation(geometry.frames(settings.history), geometry.shape, len(both))
-    moments = {source: mapped.moments}
+    mapped = ReverseCorrelation(geometry.frames(settings.history), geometry.shape, len(both), bands=BANDS)
+    moments: dict[str, Moments] = {}
     kernels: _Kernels | None = None
     worker = ThreadPoolExecutor(1)  # correlates a piece while the last one is written and the next one read
     pending: Future[None] | None = None
@@ -104,6 +105,7 @@ def _parts(
                     advance(len(frames))
                 if name == source and part == "train":
                     worker.shutdown()
+                    moments[name] = mapped.moments
                     field, null = np.split(mapped.average(), 2)
                     kernels = _Kernels.of(field, field_quality(field, null))
                 elif kernels is not None and part != "validation":

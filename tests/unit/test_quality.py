@@ -42,10 +42,11 @@ def direct(stimulus: np.ndarray, rate: np.ndarray, segment: np.ndarray, history:
     st.sampled_from([1, 5, 40]),
     st.integers(1, 300),
     st.sampled_from([np.uint8, np.float32]),
+    st.sampled_from([1, 2, 5]),
     st.integers(0, 2**31 - 1),
 )
 def test_reverse_correlation_is_that_of_windows(
-    runs: list[int], history: int, piece: int, dtype: type[np.generic], seed: int
+    runs: list[int], history: int, piece: int, dtype: type[np.generic], bands: int, seed: int
 ) -> None:
     """Whatever the lengths of the runs, and of the pieces in which they come."""
     rng = np.random.default_rng(seed)
@@ -53,7 +54,7 @@ def test_reverse_correlation_is_that_of_windows(
     stimulus = (100 + 50 * rng.normal(size=(n, 3, 2))).clip(0, 255).astype(dtype)
     rate = rng.exponential(size=(2, n)).astype(np.float32) * np.array([[1], [0]], np.float32)
     segment = np.repeat(np.arange(len(runs)), runs)
-    found = ReverseCorrelation(history, (3, 2), 2)
+    found = ReverseCorrelation(history, (3, 2), 2, bands)
     start = 0
     for length in runs:
         for first in range(start, start + length, piece):
