@@ -4,6 +4,7 @@
 (netCDF4), and does nothing else; the copy moves bytes. All are programs of their own that end when their file is on the disk.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -81,6 +82,7 @@ def run(program: str) -> dict[str, float]:
     out = FOLDER / "out"
     out.unlink(missing_ok=True)
     text = (program + END).replace("RAW", str(RAW)).replace("OUT", str(out)).replace("PIECE", str(PIECE))
+    os.sync()  # nobody waits for what another has left to write
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
     return {"seconds": time.perf_counter() - start, "memory": float(done.stdout.split()[-1]), "bytes": out.stat().st_size}

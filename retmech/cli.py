@@ -61,6 +61,8 @@ def _truth(args: argparse.Namespace) -> None:
 
 
 def _ingest(args: argparse.Namespace) -> None:
+    from threadpoolctl import threadpool_limits
+
     from retmech import io, registry, schemas
     from retmech.memory import keep_freed_memory
     from retmech.stages.ingest import ingest
@@ -75,7 +77,8 @@ def _ingest(args: argparse.Namespace) -> None:
         found = reader.files(path) if hasattr(reader, "files") else [path]
         inputs |= {name if file == path else f"{name}/{file.relative_to(path.parent)}": file for file in found}
     provenance = _provenance(args, "stages.ingest", f"readers.{settings.reader}", **inputs)
-    io.write_pieces(recording, schemas.RECORDING, args.output, provenance)
+    with threadpool_limits(1, "blas"):  # many small products, of two threads: more would wait for each other
+        io.write_pieces(recording, schemas.RECORDING, args.output, provenance)
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -163,8 +163,7 @@ class _Band:
                 given[before : before + stop - start, b] = response[:, start:stop].T
             answers = fft.rfft(given, axis=0).conj().transpose(0, 2, 1)
             stimulus = fft.rfft(seen, axis=0)
-            for f in range(len(answers)):  # one frequency at a time stays in the cache
-                self.spectrum[f] += answers[f] @ stimulus[f]
+            self.spectrum += answers @ stimulus
 
 
 def spike_triggered_average(

@@ -49,9 +49,7 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     with opened(path) as source:
         _refuse_links(source)
         found = _Session(source, _loaded(source), settings)
-        train = found.shown(settings.train.replace("{class}", stimulus_class))
-        test = found.repeated(settings.test.replace("{class}", stimulus_class))
-        spikes = found.spikes()
+        train, test, spikes = found.train(stimulus_class), found.test(stimulus_class), found.spikes()
     if train.movie.shape[1:] != test.movie.shape[1:]:
         raise RecordingError(f"{test.movie.place}: expected frames of {train.movie.shape[1:]}, found {test.movie.shape[1:]}.")
     return from_events(train, test, spikes, settings)
@@ -64,8 +62,8 @@ def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[C
         found: list[_Session] = []
         yield lambda: found.append(_Session(source, _loaded(source), settings))
         if found:
-            yield lambda: found[0].shown(settings.train.replace("{class}", stimulus_class))
-            yield lambda: found[0].repeated(settings.test.replace("{class}", stimulus_class))
+            yield lambda: found[0].train(stimulus_class)
+            yield lambda: found[0].test(stimulus_class)
             yield found[0].spikes
 
 
@@ -98,8 +96,21 @@ class _Session:
         """Where something stands, for errors."""
         return f"{self.path}: {name}"
 
+    def train(self, stimulus_class: str) -> Shown:
+        """The training movie."""
+        name = self.settings.train.replace("{class}", stimulus_class)
+        return self.source.guarded(name, lambda: self._shown(name))
+
+    def test(self, stimulus_class: str) -> Shown:
+        """The test movie."""
+        name = self.settings.test.replace("{class}", stimulus_class)
+        return self.source.guarded(name, lambda: self._repeated(name))
+
     def spikes(self) -> dict[str, Times]:
         """Spike times of each unit, under its name or its number."""
+        return self.source.guarded("units", self._spikes)
+
+    def _spikes(self) -> dict[str, Times]:
         units = self.nwb.units
         if units is None or "spike_times" not in units.colnames or not len(units):
             raise RecordingError(f"{self.place('units')}: expected spike times of sorted units, found none.")
@@ -112,7 +123,7 @@ class _Session:
             raise RecordingError(f"{self.place('units')}: expected a name of its own for each unit.")
         return found
 
-    def shown(self, name: str) -> Shown:
+    def _shown(self, name: str) -> Shown:
         """A movie as it was shown once."""
         series = self._series(name)
         if type(series).__name__ == "IndexSeries":
@@ -122,7 +133,7 @@ class _Session:
             frames = self._movie(name, series)
         return Shown(frames, self._onsets(name, series, len(frames)), self.place(name))
 
-    def repeated(self, name: str) -> Shown:
+    def _repeated(self, name: str) -> Shown:
         """A movie that was shown again and again, with the onsets of each time."""
         series = self._series(name)
         if type(series).__name__ == "IndexSeries":

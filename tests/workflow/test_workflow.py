@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from tests import formats
 from tests.conftest import run
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,37 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
     shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]
     np.testing.assert_array_equal(*shared)
+
+
+def test_a_folder_of_plain_files_is_a_recording(copy: Path) -> None:
+    formats.arrays(copy / "data/own", formats.session())
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["recordings"] = {"own": {"naturalscene": "data/own"}}
+    config["ingest"] = {"own": {"reader": "arrays", "history": 200, "skip": 0.2}}
+    config["train"] = {"bn_cnn": {"kernels": [3, 3]}, "ln": {}}
+    config["evaluate"] = {"baselines": ["ln"]}
+    config["synthesize"] = {"latency": None}
+    (copy / "config.yaml").write_text(yaml.safe_dump({**config, "reduce": {}, "attribute": {}}))
+    run("retmech", "run", "--cores", "2", "results/own/recording.nc", cwd=copy)
+    recording = xr.open_datatree(copy / "results/own/recording.nc")
+    assert recording["cell"].values.tolist() == ["cell01", "cell02", "cell03"]
+    inputs = json.loads(recording.attrs["inputs"])
+    assert set(inputs) == {
+        f"naturalscene/own/{name}"
+        for name in (
+            "train_movie.npy",
+            "test_movie.npy",
+            "train_frames.npy",
+            "test_frames.npy",
+            *(f"spikes/cell0{i}.npy" for i in (1, 2, 3)),
+        )
+    }
+    np.save(copy / "data/own/spikes/cell02.npy", np.array([3.0, 1.0]))
+    done = run("retmech", "run", "--cores", "2", "--forcerun", "ingest", "results/own/recording.nc", cwd=copy, check=False)
+    assert done.returncode != 0
+    log = (copy / "logs/ingest/own.log").read_text()
+    assert "cell02.npy: expected times in order, found 1 s after 3 s" in log
+    assert "Traceback" not in log
 
 
 def test_recorded_interneurons_are_compared_where_there_are_any(copy: Path) -> None:
