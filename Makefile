@@ -23,6 +23,7 @@ test: $(STAMP)
 	pytest
 
 bench: $(STAMP)
+	python -m benchmarks.ingestion
 	python -m benchmarks.training
 	python -m benchmarks.convergence
 	python -m benchmarks.attribution

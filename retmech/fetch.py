@@ -251,19 +251,24 @@ class _Seekable(io.RawIOBase):
         self.kept: tuple[int, bytes] = (0, b"")
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def seekable(self) -> bool:
+        """Yes."""
         return True
 
     def tell(self) -> int:
+        """Where the next byte is read."""
         return self.place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go somewhere, as in any file."""
         self.place = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.remote.size}[whence])
         return self.place
 
     def read(self, size: int = -1) -> bytes:
+        """Return some bytes, of a larger piece that is kept."""
         stop = self.remote.size if size < 0 else min(self.place + size, self.remote.size)
         start, kept = self.kept
         if not start <= self.place <= stop <= start + len(kept):

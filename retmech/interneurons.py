@@ -85,6 +85,7 @@ class _Sums:
         self.v, self.vv, self.va = np.zeros(cells), np.zeros(cells), np.zeros((cells, channels, positions))
 
     def add(self, drive: NDArray[np.float32], potential: FloatArray) -> None:
+        """Add consecutive frames."""
         self.n += len(drive)
         self.a += drive.sum(axis=0, dtype=np.float64)
         by_position = drive.transpose(2, 1, 0)
@@ -94,6 +95,7 @@ class _Sums:
         self.va += (potential.astype(np.float32) @ drive.reshape(len(drive), -1)).reshape(self.va.shape)
 
     def correlations(self) -> Correlations:
+        """Return what the moments say."""
         a, v = self.a / self.n, self.v / self.n
         among = self.aa / self.n - a[:, None] * a[None]
         spread = np.sqrt(np.maximum(np.einsum("ccp->cp", among), 0))

@@ -1,10 +1,12 @@
 """How well a cell was recorded: noise ceiling, signal to noise, refractory period, and drift of the rate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+
+from retmech.settings import QualitySettings
 
 INTERVAL = (0.025, 0.975)  # quantiles of the confidence intervals
 
@@ -166,3 +168,23 @@ def rate_drift(rate: NDArray[np.floating], parts: int = 20) -> NDArray[np.float6
     slope = place @ means / max(float(place @ place), np.finfo(float).tiny)
     total = means.mean(axis=0)
     return np.divide(slope, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def exclusions(found: Mapping[str, NDArray[np.float64]], settings: QualitySettings) -> list[str]:
+    """Why each cell is left out of training; empty for one that is not. What is not known excludes nobody."""
+    limits = (
+        ("mean_rate", "below", settings.min_rate, "mean rate {:.3g} Hz"),
+        ("refractory_violations", "above", settings.max_refractory_violations, "refractory violations {:.3g}"),
+        ("reliability", "below", settings.min_reliability, "reliability {:.2f}"),
+        ("field_strength", "below", settings.min_field_strength, "receptive field {:.1f} times the null"),
+        ("rate_drift", "above", settings.max_rate_drift, "drift of the rate {:+.2f}"),
+    )
+    reasons = []
+    for i in range(len(found["mean_rate"])):
+        said = []
+        for name, side, limit, text in limits:
+            value = float(found[name][i])
+            if limit is not None and (value < limit if side == "below" else abs(value) > limit):
+                said.append(f"{text.format(value)}, {side} {limit:g}")
+        reasons.append("; ".join(said))
+    return reasons

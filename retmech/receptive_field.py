@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 FloatArray = NDArray[np.float64]
 
+CERTAIN = 1e-3  # p-value of a receptive field that other responses are held against
 BLOCKS = 32  # that are transformed together
 
 
@@ -78,7 +79,7 @@ class ReverseCorrelation:
         self.history, self.shape = history, shape
         edges = np.linspace(0, shape[0], min(bands, shape[0]) + 1).astype(int).tolist()
         self.bands = [_Band(history, slice(a, b), shape[1], n_cells) for a, b in pairwise(edges)]
-        self.threads = ThreadPoolExecutor(len(self.bands))
+        self.threads = ThreadPoolExecutor(len(self.bands)) if len(self.bands) > 1 else None
 
     def add(self, frames: NDArray[np.generic], response: NDArray[np.floating], new_run: bool) -> None:
         """Add consecutive frames.
@@ -90,8 +91,10 @@ class ReverseCorrelation:
         new_run
             Whether these frames do not follow those before without a break.
         """
-        for done in self.threads.map(lambda band: band.add(frames, response, new_run), self.bands):
-            assert done is None
+        if self.threads is None:
+            self.bands[0].add(frames, response, new_run)
+        else:
+            list(self.threads.map(lambda band: band.add(frames, response, new_run), self.bands))
 
     @property
     def moments(self) -> Moments:
@@ -99,7 +102,12 @@ class ReverseCorrelation:
         return Moments.of([band.moments for band in self.bands])
 
     def average(self) -> NDArray[np.float32]:
-        """Return the response-weighted mean of the frames, less the mean frame: (cell, lag, y, x); 0 for a silent cell."""
+        """Return the response-weighted mean of the frames, less the mean of all: (cell, lag, y, x); 0 for a silent cell.
+
+        Nothing can be added afterwards.
+        """
+        if self.threads is not None:
+            self.threads.shutdown()
         mean, weight = self.moments.mean, self.bands[0].weight[:, None, None]
         found = []
         for band in self.bands:
@@ -128,6 +136,7 @@ class _Band:
         self.tail: NDArray[np.generic] = np.empty((0, self.n_pixels), np.uint8)  # frames of the run that the next piece needs
 
     def add(self, frames: NDArray[np.generic], response: NDArray[np.floating], new_run: bool) -> None:
+        """Add consecutive frames, as :meth:`ReverseCorrelation.add` does."""
         own = np.ascontiguousarray(frames[:, self.rows])
         offset = self.moments.add(own)
         if new_run:
@@ -244,3 +253,35 @@ def _diameter(field: NDArray[np.floating]) -> float:
         return float("nan")
     regions, _ = label(field[lag] / peak >= 0.5)
     return float(2 * np.sqrt(np.count_nonzero(regions == regions[y, x]) / np.pi))
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Receptive fields; the temporal filters of the cells that have one, and the pixels where they are.
+
+    Attributes
+    ----------
+    field : (cell, lag, y, x)
+    cells : (used,)
+    kernel : (used, lag)
+    y, x : (used,)
+    """
+
+    field: NDArray[np.float32]
+    quality: FieldQuality
+    cells: NDArray[np.int64]
+    kernel: NDArray[np.float64]
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, field: NDArray[np.float32], quality: FieldQuality) -> "Fields":
+        """The filters at the pixel of the largest value."""
+        cells = np.flatnonzero(quality.p_value < CERTAIN)
+        places = [np.unravel_index(int(np.abs(field[k]).argmax()), field.shape[1:])[1:] for k in cells]
+        y, x = np.array(places, np.int64).reshape(-1, 2).T
+        return cls(field, quality, cells, field[cells, :, y, x].astype(np.float64), y, x)
+
+    def seen(self, frames: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What the cells' pixels show (used, time)."""
+        return frames[:, self.y, self.x].T.astype(np.float32)
