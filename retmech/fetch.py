@@ -54,17 +54,25 @@ class PublicData:
     stimuli: tuple[str, ...]
 
 
+NEURAL_CODE = (
+    "https://stacks.stanford.edu/file/druid:rk663dm5577/neural_code_data.zip",
+    "https://huggingface.co/datasets/open-retina/open-retina/resolve/main/baccus_lab/maheswaranathan_2023/neural_code_data.zip",
+)
 PUBLIC = {
     "maheswaranathan2023": PublicData(
         citation="Maheswaranathan et al., Neuron 2023; doi:10.25740/rk663dm5577 (salamander ganglion cells)",
-        urls=(
-            "https://stacks.stanford.edu/file/druid:rk663dm5577/neural_code_data.zip",
-            "https://huggingface.co/datasets/open-retina/open-retina/resolve/main/baccus_lab/maheswaranathan_2023/neural_code_data.zip",
-        ),
+        urls=NEURAL_CODE,
         member="neural_code_data/ganglion_cell_data/{session}/{stimulus}.h5",
         sessions=("15-10-07", "15-11-21a", "15-11-21b"),
         stimuli=("naturalscene", "whitenoise"),
-    )
+    ),
+    "maheswaranathan2023-interneurons": PublicData(
+        citation="the same; membrane potentials of bipolar, amacrine and horizontal cells",
+        urls=NEURAL_CODE,
+        member="neural_code_data/interneuron_data/{session}.h5",
+        sessions=tuple(f"{kind}_{half}_2012" for kind in ("bipolars", "amacrines", "horizontals") for half in ("early", "late")),
+        stimuli=("interneurons",),
+    ),
 }
 
 

@@ -184,7 +184,7 @@ def test_servers_that_cannot_be_used_are_said(server: Server, tmp_path: Path) ->
 
 def test_the_command_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fetch", "nothing", "--sessions", "one"]) == 1
-    assert "there is no public data set 'nothing' here; there are: maheswaranathan2023" in capsys.readouterr().err
+    assert "there is no public data set 'nothing' here; there are: maheswaranathan2023," in capsys.readouterr().err
     assert cli.main(["fetch", "maheswaranathan2023", "--sessions", "99-01-01", "--folder", str(tmp_path)]) == 1
     assert "has no session 99-01-01; it has 15-10-07, 15-11-21a, 15-11-21b" in capsys.readouterr().err
     assert cli.main(["fetch"]) == 0

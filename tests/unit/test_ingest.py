@@ -20,7 +20,7 @@ from retmech.quality import (
     reliability_interval,
     smoothed_rate,
 )
-from retmech.readers import stanford
+from retmech.readers import _raw, stanford
 from retmech.receptive_field import receptive_field_centre, spike_triggered_average
 from retmech.stages.ingest import ingest
 from tests.conftest import INGEST
@@ -217,6 +217,25 @@ def test_one_repeat_and_silent_cells_are_said_and_left_missing(raw_files: dict[s
     assert "the test movie was shown 1 time(s)" in said
     assert "cell02 is left out of training: mean rate 0 Hz, below 0.05" in said
     assert recording["included"].values.tolist() == [1, 0]
+
+
+def test_a_movie_is_read_once_and_in_pieces(raw_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with the recording's length."""
+    monkeypatch.setattr(_raw, "PIECE_BYTES", 200 * 12 * 12)
+    raw = stanford.read(raw_files["naturalscene"], INGEST)
+    asked: list[tuple[int, int]] = []
+
+    def read(start: int, stop: int) -> np.ndarray:
+        asked.append((start, stop))
+        return raw.train.stimulus.read(start, stop)
+
+    watched = replace(raw, train=replace(raw.train, stimulus=replace(raw.train.stimulus, read=read)))
+    whole = ingest({"naturalscene": raw}, INGEST).gather()
+    pieces = ingest({"naturalscene": watched}, INGEST).gather()
+    xr.testing.assert_identical(whole, pieces)
+    assert max(stop - start for start, stop in asked) <= 200
+    frames = np.concatenate([np.arange(*span) for span in asked])
+    assert len(np.unique(frames)) == len(frames)
 
 
 def test_segments_shorter_than_the_history_have_no_windows() -> None:

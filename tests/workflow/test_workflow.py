@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from retmech import cli
 from tests import formats
 from tests.conftest import run
 
@@ -135,6 +136,17 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
     shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]
     np.testing.assert_array_equal(*shared)
+
+
+def test_every_file_is_valid_and_can_be_looked_into(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {}
+    for path in sorted((finished / "results").rglob("*.nc")):
+        kinds[path.stem if path.parent.name not in {"probes", "responses", "attributions"} else path.parent.name] = path
+    assert len(kinds) == 14
+    for path in kinds.values():
+        assert cli.main(["validate", str(path)]) == 0, capsys.readouterr().err
+        assert cli.main(["inspect", str(path)]) == 0
+    assert "attribution" in capsys.readouterr().out
 
 
 def test_a_folder_of_plain_files_is_a_recording(copy: Path) -> None:
