@@ -103,7 +103,7 @@ def _with_trials(name: str, test: xr.Dataset, raw: RawRecording, cells: list[int
     if trials.shape[-1] < n_bins:
         raise RecordingError(f"{name}: single trials have {raw.trial_rate.shape[-1]} bins, fewer than the test movie.")
     rho = reliability(trials)
-    interval = np.sqrt(reliability_interval(trials, round(raw.frame_rate)))
+    interval = np.sqrt(reliability_interval(trials, max(1, round(raw.frame_rate))))
     return (
         test.drop_vars("spike_count", errors="ignore")
         .assign(
@@ -146,7 +146,7 @@ def _spans(name: str, raw: RawRecording, settings: IngestSettings) -> tuple[list
     for start, stop in blocks:
         held_out = round(settings.validation_fraction * (stop - start - skip))
         longest = max(longest, stop - start)
-        if stop - start - skip - gap - held_out < 1 or held_out < 1:
+        if stop - start - skip - gap - held_out < 1 or held_out <= settings.response_lag:
             continue  # a short run has nothing to give
         if min(stop - settings.response_lag, last) <= stop - held_out:
             raise RecordingError(

@@ -106,6 +106,8 @@ def fetch(
         If there is no such data set, session or stimulus, no server can be reached, or what comes is not what was published.
     """
     data = data or _known(name)
+    if not sessions:
+        raise FetchError(f"{name}: name the sessions to download (--sessions); it has {', '.join(data.sessions)}.")
     for what, asked, there in (("session", sessions, data.sessions), ("stimulus", stimuli, data.stimuli)):
         unknown = [one for one in asked if one not in there]
         if unknown:

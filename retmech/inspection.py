@@ -41,7 +41,10 @@ def inspect(path: Path, settings: Any, stimulus_class: str, console: Console) ->
         raise FileError(f"{path}: there is no such file or folder.")
     stage = _stage(path)
     if stage is not None:
-        _print_stage(path, stage, console)
+        try:
+            _print_stage(path, stage, console)
+        except Exception as error:  # a file that is damaged in any way
+            raise FileError(f"{path}: cannot be read ({error}). `retmech validate` says what is wrong with it.") from None
         return
     table = _table(f"{path}", "name", "shape", "type", "")
     for row in _raw_rows(path):
@@ -121,9 +124,9 @@ def _stage(path: Path) -> str | None:
     try:
         with h5py.File(path, "r", locking=False) as file:
             found = file.attrs.get("schema_name")
-    except (OSError, RuntimeError, ValueError) as error:
+            return None if found is None else str(found.decode() if isinstance(found, bytes) else found)
+    except Exception as error:  # of the HDF5 library, many kinds
         raise FileError(f"{path}: cannot be read as NetCDF ({error}). Delete it and run again.") from None
-    return None if found is None else str(found.decode() if isinstance(found, bytes) else found)
 
 
 def _print_stage(path: Path, stage: str, console: Console) -> None:
@@ -168,8 +171,9 @@ def _values(variable: xr.Variable) -> str:
 def _raw_rows(path: Path) -> Iterator[tuple[str, str, str, str]]:
     """Name, shape, type and more of everything in a raw file or folder; nothing is followed out of it."""
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            yield _file_row(file, str(file.relative_to(path)))
+        for file in sorted(p for p in path.rglob("*") if p.is_symlink() or p.is_file()):
+            name = str(file.relative_to(path))
+            yield (name, "", "link", "not followed") if file.is_symlink() else _file_row(file, name)
     elif h5py.is_hdf5(path):
         yield from _hdf5_rows(path)
     else:

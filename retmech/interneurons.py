@@ -115,7 +115,7 @@ def fitted(neurons: Interneurons, ratio: float, pixels: float) -> Interneurons:
     Parameters
     ----------
     ratio
-        New frames for each old one; a frame is shown for as long as it lasts, potentials are interpolated.
+        New frames for each old one; a frame is shown for as long as it lasts, potentials are averaged over the new frames.
     pixels
         New pixels for each old one.
     """
@@ -124,7 +124,9 @@ def fitted(neurons: Interneurons, ratio: float, pixels: float) -> Interneurons:
         n = max(1, round(len(movie) * ratio))
         place = np.minimum((np.arange(n) + 0.5) / ratio, len(movie) - 1)
         movie = movie[place.astype(int)]
-        potential = np.stack([np.interp(place - 0.5, np.arange(len(own)), own) for own in potential])
+        edges = np.minimum(np.arange(n + 1) / ratio, potential.shape[1])
+        sums = [np.interp(edges, np.arange(len(own) + 1), np.concatenate([[0], np.cumsum(own)])) for own in potential]
+        potential = np.diff(sums, axis=1) / np.maximum(np.diff(edges), np.finfo(float).tiny)
     if abs(pixels - 1) > 1e-3:
-        movie = zoom(movie, (1, pixels, pixels), order=1)
+        movie = zoom(movie, (1, pixels, pixels), order=1, mode="nearest", grid_mode=True)
     return Interneurons(neurons.stimulus, movie, potential)

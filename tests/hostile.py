@@ -251,6 +251,7 @@ def attempt(reader: str, number: int, folder: Path) -> str:
     from retmech import io, registry, schemas
     from retmech.errors import RetmechError
     from retmech.io import Provenance
+    from retmech.provenance import file_digest
     from retmech.stages.ingest import ingest
 
     rng = np.random.default_rng([number, len(reader)])
@@ -267,6 +268,8 @@ def attempt(reader: str, number: int, folder: Path) -> str:
     before = outside(folder)
     try:
         recording = ingest({"noise": module.read(path, settings, "noise")}, settings)
+        for file in getattr(module, "files", lambda path: [path])(path):
+            file_digest(file)
         io.write_pieces(recording, schemas.RECORDING, folder / "out/recording.nc", Provenance())
         io.read(folder / "out/recording.nc", schemas.RECORDING)
         result = "read"

@@ -55,7 +55,7 @@ def cell_name(name: object, place: str) -> str:
 def by_number(names: Iterable[str]) -> list[str]:
     """Sort names so that numbers in them count as numbers."""
     return sorted(
-        names, key=lambda name: [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]
+        names, key=lambda name: [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
     )
 
 
@@ -137,18 +137,20 @@ class _Decoder:
     def __init__(self, path: Path, shape: tuple[int, int]) -> None:
         self.path, self.shape = path, shape
         self.next = 0
+        self.last: list[NDArray[np.generic]] = []  # the frame before the next one
         self.decoded: Iterator[NDArray[np.generic]] | None = None
 
     def __call__(self, start: int, stop: int) -> NDArray[np.generic]:
-        if self.decoded is None or start < self.next:
-            self.decoded, self.next = self._frames(), 0
-        found = []
-        for frame in self.decoded:
-            self.next += 1
+        if self.decoded is None or start < self.next - len(self.last):
+            self.decoded, self.next, self.last = self._frames(), 0, []
+        found = list(self.last) if start < self.next else []  # a frame that stays on the screen is asked for again
+        while self.next < stop:
+            frame = next(self.decoded, None)
+            if frame is None:
+                break
+            self.next, self.last = self.next + 1, [frame]
             if self.next > start:
                 found.append(frame)
-            if self.next == stop:
-                break
         return np.array(found, np.uint8).reshape(-1, *self.shape)
 
     def _frames(self) -> Iterator[NDArray[np.generic]]:
@@ -174,7 +176,10 @@ def spike_checks(
         found = {cell_name(cell, str(single)): times.to_numpy() for cell, times in rows.groupby("cell")["time"]}
         return {name: partial(check, found[name], f"{single}: {name}") for name in by_number(found)}
     own = folder / "spikes"
-    paths = {path.stem: path for path in sorted(own.iterdir())} if own.is_dir() else {}
+    found_files = sorted(own.iterdir()) if own.is_dir() else []
+    paths = {path.stem: path for path in found_files}
+    if len(paths) < len(found_files):
+        raise RecordingError(f"{own}: expected one file for each cell, found several of one name.")
     if not paths:
         raise RecordingError(f"{folder}: expected spikes.csv or files in spikes/, found neither.")
     for path in paths.values():

@@ -96,6 +96,29 @@ class Source:
             raise self.fail(name, "numbers", f"type {dataset.dtype}")
         if dataset.ndim != rank or 0 in dataset.shape:
             raise self.fail(name, f"{rank} dimensions, none empty", f"shape {dataset.shape}")
+        return self._sound(name, dataset)
+
+    def check_all(self) -> None:
+        """Refuse a file in which any dataset lies elsewhere, or is larger than what can be unpacked of it.
+
+        Only movies may be larger than what is held as a whole.
+        """
+
+        def check(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset) and item.size:
+                self._sound(name, item)
+                if item.ndim < 3 and item.size * item.dtype.itemsize > LARGEST:
+                    raise self.fail(name, f"at most {LARGEST / 1e9:.0f} GB", f"shape {item.shape}")
+
+        def check_link(name: str, link: object) -> None:
+            if isinstance(link, h5py.ExternalLink):
+                raise self.fail(name, "data in the file itself", "a link to another file, which is not followed")
+
+        self.guarded("/", lambda: self.file.visititems_links(check_link))
+        self.guarded("/", lambda: self.file.visititems(check))
+
+    def _sound(self, name: str, dataset: h5py.Dataset) -> h5py.Dataset:
+        """A dataset whose data are in this file, packed in a way that is known, and as many as it says."""
         if dataset.external or dataset.is_virtual:
             raise self.fail(name, "data in the file itself", "data in another file, which is not opened")
         plist = dataset.id.get_create_plist()

@@ -70,7 +70,7 @@ def _read(source: Source, name: str, movie: str, potential: str) -> Interneurons
     if rank < 3:  # full field, or bars as high as the screen
         shown = np.broadcast_to(shown.reshape(len(shown), 1, -1), (len(shown), WIDE, WIDE if rank == 1 else shown.shape[1]))
     recorded = source.array(potential, 2).astype(np.float64)
-    if recorded.shape[1] < len(shown) // 2:
-        raise source.fail(potential, f"(cell, {len(shown)}) as the stimulus has frames", f"{recorded.shape}")
+    if abs(recorded.shape[1] - len(shown)) > 2 + len(shown) // 100:
+        raise source.fail(potential, f"(cell, {len(shown)}), a value for each frame of the stimulus", f"{recorded.shape}")
     length = min(recorded.shape[1], len(shown))
     return Interneurons(name, shown[:length], recorded[:, :length])

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from retmech.errors import RecordingError
 
 PIECE_BYTES = 16 * 2**20  # of a movie that is read at once
-LARGEST = 4 * 2**30  # bytes of an array that has to be held as a whole
+LARGEST = 2**30  # bytes of an array that has to be held as a whole
+SAME_RATE = 1e-3  # relative difference of two frame rates that are one
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ class Movie:
         if len(index) == len(self) and (index == np.arange(len(self))).all():
             return self
 
+        most = 4 * max(1, PIECE_BYTES // (self.dtype.itemsize * self.shape[1] * self.shape[2]))  # frames read at once
+
         def read(start: int, stop: int) -> NDArray[np.generic]:
-            wanted = index[start:stop]
-            return self.read(int(wanted[0]), int(wanted[-1]) + 1)[wanted - wanted[0]]
+            wanted, parts = index[start:stop], []
+            while len(wanted):
+                n = int(np.searchsorted(wanted, wanted[0] + most))
+                parts.append(self.read(int(wanted[0]), int(wanted[n - 1]) + 1)[wanted[:n] - wanted[0]])
+                wanted = wanted[n:]
+            return np.concatenate(parts)
 
         return replace(self, shape=(len(index), *self.shape[1:]), read=read)
 

@@ -9,14 +9,13 @@ from pydantic import Field
 
 from retmech.errors import RecordingError, warn
 from retmech.quality import smoothed_rate
-from retmech.readers._raw import Movie, RawPart, RawRecording
+from retmech.readers._raw import SAME_RATE, Movie, RawPart, RawRecording
 from retmech.settings import IngestSettings
 
 Times = NDArray[np.float64]
 
 BREAK = 0.25  # s; a longer gap between two frames ends a run: what was on the screen meanwhile is not known
 DRIFT = 1e-4  # change of the frame rate over a session that is worth a word
-SAME_RATE = 1e-3  # relative difference of two frame rates that are one
 
 
 class EventSettings(IngestSettings):
@@ -100,6 +99,19 @@ def rate_of(onsets: Times) -> float:
     return float(round(1 / np.median(np.diff(onsets)), 6))
 
 
+def plausible(rate: float, place: str) -> float:
+    """Return a frame rate that a movie can have.
+
+    Raises
+    ------
+    RecordingError
+        If it has fewer than 1 or more than 1000 frames per second: times may then be in another unit.
+    """
+    if not 1 <= rate <= 1000:
+        raise RecordingError(f"{place}: expected 1 to 1000 frames per second, found {rate:.4g}. Are the times in s?")
+    return rate
+
+
 def drift(onsets: Times) -> str:
     """How much the frame rate changes from the first half of a session to the second, in words."""
     interval = np.diff(onsets)
@@ -175,7 +187,7 @@ def from_events(train: Shown, test: Shown, spikes: Mapping[str, Times], settings
     spikes
         Cell -> times, s, in order.
     """
-    own = rate_of(train.onsets)
+    own = plausible(rate_of(train.onsets), train.place)
     rate = settings.frame_rate or own
     for name, shown in (("the training movie", train), ("the test movie", test)):
         found = rate_of(shown.onsets.reshape(-1, shown.onsets.shape[-1])[0])
@@ -186,8 +198,6 @@ def from_events(train: Shown, test: Shown, spikes: Mapping[str, Times], settings
             )
         if abs(found / rate - 1) > SAME_RATE:
             warn(f"{name}: {found:g} frames per second become {rate:g}, each shown for as long as it lasts.")
-    if abs(own / rate - 1) < SAME_RATE:
-        rate = own
     return _recording(train, test, spikes, rate, settings.rate_width)
 
 
@@ -200,7 +210,8 @@ def _recording(train: Shown, test: Shown, spikes: Mapping[str, Times], rate: flo
     if said:
         warn(f"{train.place}: {said}. Bins follow the measured times.")
     count = counted(times, bins.edges)
-    part = RawPart(train.movie.shown(bins.frame), count, smoothed_rate(count, width, rate), bins.runs, said)
+    smooth = [smoothed_rate(run, width, rate) for run in np.split(count, bins.runs[1:], axis=1)]  # nothing of one in another
+    part = RawPart(train.movie.shown(bins.frame), count, np.concatenate(smooth, axis=1), bins.runs, said)
     trials = []
     for onsets in test.onsets:
         # What is averaged over trials has one bin for each frame, whether or not a frame stayed for longer in one of them.

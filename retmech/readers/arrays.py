@@ -17,6 +17,9 @@ from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spike_
 from retmech.readers._raw import Check, RawRecording
 from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered
 
+PARTS = ("train", "test")
+KINDS = {"movie": (".npy", *VIDEO), "frames": (".npy", ".csv")}
+
 
 class Config(EventSettings):
     """Plain files in a folder, one folder for each stimulus class."""
@@ -26,7 +29,9 @@ class Config(EventSettings):
 
 def files(path: Path) -> list[Path]:
     """Return all files that a recording is made of."""
-    return sorted(inside(found, path) for found in path.rglob("*") if not found.is_dir())
+    names = [f"{part}_{what}{suffix}" for part in PARTS for what, suffixes in KINDS.items() for suffix in suffixes]
+    spikes = sorted((path / "spikes").glob("*"))
+    return [inside(found, path) for found in (*(path / name for name in names), path / "spikes.csv", *spikes) if found.exists()]
 
 
 def read(path: Path, settings: EventSettings, stimulus_class: str = "") -> RawRecording:
@@ -52,8 +57,10 @@ def checks(path: Path, settings: EventSettings, stimulus_class: str = "") -> Ite
 
 def movie_checks(folder: Path) -> Iterator[Check]:
     """Yield what can be wrong with the movies of a folder."""
-    yield lambda: _shown(folder, "train", 1)
-    yield lambda: _shown(folder, "test", 2)
+    for part, rank in zip(PARTS, (1, 2), strict=True):
+        yield lambda part=part: movie(one_of(folder, f"{part}_movie", KINDS["movie"]))  # type: ignore[misc]
+        yield lambda part=part, rank=rank: numbers(one_of(folder, f"{part}_frames", KINDS["frames"]), rank)  # type: ignore[misc]
+        yield lambda part=part, rank=rank: _shown(folder, part, rank)  # type: ignore[misc]
 
 
 def shown_movies(folder: Path) -> tuple[Shown, Shown]:
@@ -67,8 +74,8 @@ def shown_movies(folder: Path) -> tuple[Shown, Shown]:
 
 
 def _shown(folder: Path, part: str, rank: int) -> Shown:
-    found = movie(one_of(folder, f"{part}_movie", (".npy", *VIDEO)))
-    path = one_of(folder, f"{part}_frames", (".npy", ".csv"))
+    found = movie(one_of(folder, f"{part}_movie", KINDS["movie"]))
+    path = one_of(folder, f"{part}_frames", KINDS["frames"])
     times: NDArray[np.float64] = numbers(path, rank)
     onsets = np.array([onsets_of(row, len(found), str(path)) for row in times.reshape(-1, times.shape[-1])])
     return Shown(found, onsets if rank == 2 else onsets[0], str(path))

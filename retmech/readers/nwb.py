@@ -5,7 +5,8 @@ from an IndexSeries that says which frame of a template was on the screen when. 
 of ``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.errors import RecordingError
-from retmech.readers._files import VIDEO, cell_name, inside, joined, movie
+from retmech.readers._files import cell_name, inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import Check, Movie, RawRecording, checked_movie, unreadable
+from retmech.readers._raw import LARGEST, Check, Movie, RawRecording, checked_movie, unreadable
 from retmech.readers._timing import EventSettings, Shown, Times, from_events, onsets_of, ordered
 
 
@@ -34,8 +35,17 @@ class Config(EventSettings):
 
 
 def files(path: Path) -> list[Path]:
-    """Return the file and the videos that lie beside it."""
-    return [path, *sorted(video for video in path.parent.glob("*") if video.suffix.lower() in VIDEO)]
+    """Return the file and the videos that it names."""
+    names: list[str] = []
+
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and name.rpartition("/")[2] == "external_file":
+            names.extend(str(file) for file in item.asstr()[...].ravel())
+
+    with opened(path) as source:
+        source.guarded("external_file", lambda: source.file.visititems(note))
+    folder = path.parent
+    return [path, *(inside(folder / _local(name, str(path)), folder) for name in sorted(set(names)))]
 
 
 def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording:
@@ -47,9 +57,10 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
         Naming the file, the object, what was expected and what was found.
     """
     with opened(path) as source:
-        _refuse_links(source)
+        source.check_all()
         found = _Session(source, _loaded(source), settings)
-        train, test, spikes = found.train(stimulus_class), found.test(stimulus_class), found.spikes()
+        train, test = found.train(stimulus_class), found.test(stimulus_class)
+        spikes = {name: times() for name, times in source.guarded("units", found.units).items()}
     if train.movie.shape[1:] != test.movie.shape[1:]:
         raise RecordingError(f"{test.movie.place}: expected frames of {train.movie.shape[1:]}, found {test.movie.shape[1:]}.")
     return from_events(train, test, spikes, settings)
@@ -58,23 +69,15 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
     """Yield what can be wrong with a file, one thing after the other."""
     with opened(path) as source:
-        yield lambda: _refuse_links(source)
+        yield source.check_all
         found: list[_Session] = []
         yield lambda: found.append(_Session(source, _loaded(source), settings))
         if found:
             yield lambda: found[0].train(stimulus_class)
             yield lambda: found[0].test(stimulus_class)
-            yield found[0].spikes
-
-
-def _refuse_links(source: Source) -> None:
-    """Refuse a file that points into another: it would be opened."""
-
-    def check(name: str, link: object) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            raise source.fail(name, "data in the file itself", "a link to another file, which is not followed")
-
-    source.guarded("/", lambda: source.file.visititems_links(check))
+            units: dict[str, Callable[[], Times]] = {}
+            yield lambda: units.update(source.guarded("units", found[0].units))
+            yield from units.values()
 
 
 def _loaded(source: Source) -> Any:
@@ -106,22 +109,23 @@ class _Session:
         name = self.settings.test.replace("{class}", stimulus_class)
         return self.source.guarded(name, lambda: self._repeated(name))
 
-    def spikes(self) -> dict[str, Times]:
-        """Spike times of each unit, under its name or its number."""
-        return self.source.guarded("units", self._spikes)
-
-    def _spikes(self) -> dict[str, Times]:
+    def units(self) -> dict[str, Callable[[], Times]]:
+        """How to get each unit's spike times, under its name or its number."""
         units = self.nwb.units
         if units is None or "spike_times" not in units.colnames or not len(units):
             raise RecordingError(f"{self.place('units')}: expected spike times of sorted units, found none.")
         named = "unit_name" in units.colnames
-        found = {}
-        for i, number in enumerate(units.id[:]):
-            name = cell_name(units["unit_name"][i] if named else f"unit{int(number)}", self.place("units"))
-            found[name] = ordered(np.asarray(units["spike_times"][i]), self.place(f"units: {name}"))
-        if len(found) < len(units):
+        names = [
+            cell_name(units["unit_name"][i] if named else f"unit{int(number)}", self.place("units"))
+            for i, number in enumerate(units.id[:])
+        ]
+        if len(set(names)) < len(names):
             raise RecordingError(f"{self.place('units')}: expected a name of its own for each unit.")
-        return found
+        return {name: partial(self._times_of, name, i) for i, name in enumerate(names)}
+
+    def _times_of(self, name: str, i: int) -> Times:
+        place = self.place(f"units: {name}")
+        return self.source.guarded(f"units: {name}", lambda: ordered(np.asarray(self.nwb.units["spike_times"][i]), place))
 
     def _shown(self, name: str) -> Shown:
         """A movie as it was shown once."""
@@ -210,6 +214,8 @@ class _Session:
         shapes = {self.source.dataset(own.name, 2).shape for own in data}
         if len(shapes) > 1:
             raise RecordingError(f"{place}: expected images of one size, found {len(shapes)}.")
+        if sum(own.nbytes for own in data) > LARGEST:
+            raise RecordingError(f"{place}: expected at most {LARGEST / 1e9:.0f} GB of single images.")
         frames = np.stack([own[...] for own in data])
         return Movie.of(frames.transpose(0, 2, 1) if self.settings.axes == "xy" else frames, place)
 
@@ -227,8 +233,15 @@ class _Session:
     def _starts(self, name: str) -> Times | None:
         """When the test movie began each time; None without a table of intervals."""
         settings = self.settings
-        known = {"trials": self.nwb.trials, "epochs": self.nwb.epochs}
-        intervals = known[settings.repeats] if settings.repeats in known else (self.nwb.intervals or {}).get(settings.repeats)
+        known = {"trials": self.nwb.trials, "epochs": self.nwb.epochs, **(self.nwb.intervals or {})}
+        there = {name: intervals for name, intervals in known.items() if intervals is not None}
+        intervals = there.get(settings.repeats)
+        if intervals is None and settings.repeats != "trials":
+            raise RecordingError(
+                f"{self.place(settings.repeats)}: expected a table of presentations, found {', '.join(there) or 'none'}. "
+                "Set ingest.repeats."
+            )
+        intervals = there.get("epochs") if intervals is None else intervals
         if intervals is None:
             return None
         start = np.asarray(intervals["start_time"][:])

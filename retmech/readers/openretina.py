@@ -24,7 +24,7 @@ class Config(IngestSettings):
     """The layout of openretina: the HDF5 file of a session, with its movies in `stimuli/` beside it or in the file."""
 
     reader: Literal["openretina"] = "openretina"
-    frame_rate: float = Field(30.0, gt=0, le=1000, description="of movies and responses, Hz; the files do not say it")
+    frame_rate: float = Field(30.0, ge=1, le=1000, description="of movies and responses, Hz; the files do not say it")
     test: Name | None = Field(
         None, description="name of the test movie; all others are trained on. `test` or CLASS_test if omitted"
     )
@@ -34,8 +34,11 @@ class Config(IngestSettings):
 
 
 def files(path: Path) -> list[Path]:
-    """Return all files that a session is made of."""
-    return [path, *sorted((path.parent / "stimuli").glob("*.npy"))]
+    """Return the session's file and the movies beside it that it has responses to."""
+    with opened(path) as source:
+        named = [name.removeprefix("responses_") for name in source.names("/") if name.startswith("responses_")]
+    movies = [path.parent / "stimuli" / f"{name}.npy" for name in sorted(named)]
+    return [path, *(inside(movie, path.parent) for movie in movies if movie.exists())]
 
 
 def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording:
@@ -79,6 +82,10 @@ def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[C
         for name in sorted(name.removeprefix("responses_") for name in source.names("/") if name.startswith("responses_")):
             yield lambda name=name: source.array(f"responses_{name}", 2)  # type: ignore[misc]
             yield lambda name=name: _movie(source, name, settings.channel)  # type: ignore[misc]
+            for kind, rank in (("responses", 2), *([("trials", 3)] if source.has(f"trials_{name}") else [])):
+                yield lambda name=name, kind=kind, rank=rank: _response(  # type: ignore[misc]
+                    source, f"{kind}_{name}", rank, _movie(source, name, settings.channel)
+                )
 
 
 def _names(source: Source, settings: Config, stimulus_class: str) -> tuple[list[str], str]:

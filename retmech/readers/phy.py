@@ -13,13 +13,13 @@ import numpy as np
 from pydantic import Field
 
 from retmech.errors import RecordingError
+from retmech.readers import arrays
 from retmech.readers._files import by_number, cell_name, inside
 from retmech.readers._raw import Check, RawRecording, unreadable
 from retmech.readers._timing import EventSettings, Times, from_events, ordered
-from retmech.readers.arrays import files, movie_checks, shown_movies
+from retmech.readers.arrays import movie_checks, shown_movies
 
-__all__ = ["Config", "checks", "files", "read"]
-
+SPIKES = ("spike_times.npy", "spike_clusters.npy")
 LARGEST_PARAMETERS = 2**16  # bytes
 
 
@@ -28,6 +28,15 @@ class Config(EventSettings):
 
     reader: Literal["phy"] = "phy"
     groups: list[str] = Field(["good"], min_length=1, description="labels of the clusters that are cells")
+
+
+def files(path: Path) -> list[Path]:
+    """Return all files that a recording is made of: not the raw voltages that lie beside them."""
+    folder = _sorted_in(path)
+    tables = [found for found in sorted(folder.iterdir()) if found.suffix in {".tsv", ".csv"}]
+    own = [folder / name for name in ("params.py", *SPIKES)]
+    found = [inside(file, path) for file in (*own, *tables) if file.exists()]
+    return list(dict.fromkeys([*arrays.files(path), *found]))
 
 
 def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording:
@@ -56,7 +65,7 @@ def _sorted_in(path: Path) -> Path:
 def _read_spikes(path: Path, settings: Config) -> dict[str, Times]:
     folder = _sorted_in(path)
     check_parameters(inside(folder / "params.py", path))
-    for name in ("spike_times.npy", "spike_clusters.npy"):
+    for name in SPIKES:
         inside(folder / name, path)
     return _spikes(folder, settings.groups)
 
@@ -93,6 +102,8 @@ def _spikes(folder: Path, groups: list[str]) -> dict[str, Times]:
     try:
         sorting: Any = read_phy(folder)
         quality = sorting.get_property("quality")
+        if quality is None:
+            quality = sorting.get_property("KSLabel")  # what Kilosort says, before a person has looked at it
         units = [str(unit) for unit in sorting.unit_ids]
         rate = float(sorting.get_sampling_frequency())
         samples = {str(unit): sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids}

@@ -17,7 +17,7 @@ from pydantic import Field
 from retmech.quality import pearson, smoothed_rate
 from retmech.readers._hdf5 import Source, opened
 from retmech.readers._raw import Check, RawPart, RawRecording
-from retmech.readers._timing import drift, ordered
+from retmech.readers._timing import drift, ordered, plausible, rate_of
 from retmech.settings import IngestSettings
 
 MOST = 4  # bins that a shift between spike times and counts is looked for
@@ -102,7 +102,7 @@ def _frame_rate(source: Source) -> tuple[float, str]:
     if interval.max() > 1.5 * np.median(interval):
         at = int(interval.argmax())
         raise source.fail("train/time", "evenly spaced frames", f"a gap of {interval[at]:.4g} s after frame {at}")
-    return float(round(1 / np.median(interval), 6)), drift(time)
+    return plausible(rate_of(time), f"{source.path}: train/time"), drift(time)
 
 
 def _part(source: Source, part: str, frame_rate: float, width: float, timing: str) -> RawPart:
@@ -112,6 +112,10 @@ def _part(source: Source, part: str, frame_rate: float, width: float, timing: st
         raise source.fail(f"{part}/response/binned", "counts", f"the negative value {count.min()}")
     if count.max() > np.iinfo(np.int32).max:
         raise source.fail(f"{part}/response/binned", "counts", f"the value {count.max():.3g}")
+    if part == "train" and (count != np.rint(count)).any():
+        raise source.fail(
+            f"{part}/response/binned", "whole numbers of spikes", f"the value {count[count != np.rint(count)][0]:.4g}"
+        )
     name = f"{part}/response/firing_rate_{width:g}ms"
     rate = source.array(name, 2).astype(np.float32) if source.has(name) else smoothed_rate(count, width, frame_rate)
     if rate.shape != count.shape:

@@ -5,6 +5,7 @@ Movies are gone through once, piece by piece: memory does not grow with the reco
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -22,10 +23,11 @@ from retmech.labels import (
 from retmech.pieces import Pieces
 from retmech.progress import progress
 from retmech.quality import exclusions, rate_drift, refractory_violations
-from retmech.readers._raw import RawRecording
+from retmech.readers._raw import SAME_RATE, RawRecording
 from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_quality, receptive_field_centre
 from retmech.settings import IngestSettings
 
+LEAST_CONTRAST = 1e-3  # of a training movie, sd over mean; less is rounding
 BANDS = 2  # of rows that are correlated beside each other
 
 
@@ -51,7 +53,8 @@ def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> Pieces:
     source = "whitenoise" if "whitenoise" in raw else next(iter(raw))
     # The class that receptive fields come from goes first: what they predict is held against the responses to the others.
     order = sorted(raw, key=lambda name: name != source)
-    branches = {name: Branch.of(name, raw[name], cells, settings) for name in order}
+    # Measured rates of one clock differ in their last digits; one is that of all.
+    branches = {name: Branch.of(name, replace(raw[name], frame_rate=first.frame_rate), cells, settings) for name in order}
     root = xr.Dataset(
         geometry_variables(geometry),
         coords={
@@ -80,7 +83,7 @@ def _parts(
                 moments[name] = yield from _watched(branch, "train", fields, advance)
             yield from _watched(branch, "validation", fields, advance)
             yield from _watched(branch, "test", fields, advance)
-        if moments[name].std == 0:
+        if moments[name].std <= LEAST_CONTRAST * abs(moments[name].mean):
             raise RecordingError(f"{name}: the training movie is constant; a contrast cannot be defined.")
         yield xr.DataTree.from_dict({f"/{name}": branch.shifts(settings.check_lag)})
     assert fields is not None
@@ -189,7 +192,6 @@ def _check_same_session(raw: Mapping[str, RawRecording], first: RawRecording) ->
     for name, recording in raw.items():
         for what, found, expected in (
             ("cells", recording.cells, first.cells),
-            ("frame rate", recording.frame_rate, first.frame_rate),
             ("frame size", recording.train.stimulus.shape[1:], first.train.stimulus.shape[1:]),
         ):
             if found != expected:
@@ -197,10 +199,17 @@ def _check_same_session(raw: Mapping[str, RawRecording], first: RawRecording) ->
                     f"{name}: {what} {found} differs from that of {next(iter(raw))}, {expected}. "
                     "The files of one recording must be of one session."
                 )
+        if abs(recording.frame_rate / first.frame_rate - 1) > SAME_RATE:
+            raise RecordingError(
+                f"{name}: frame rate {recording.frame_rate:g} differs from that of {next(iter(raw))}, {first.frame_rate:g}. "
+                "Formats with times of frames can be brought to one rate: ingest.frame_rate."
+            )
 
 
 def _chosen_cells(raw: RawRecording, settings: IngestSettings) -> list[int]:
     chosen = list(range(len(raw.cells))) if settings.cells is None else settings.cells
+    if len(set(chosen)) < len(chosen):
+        raise RecordingError(f"ingest.cells = {chosen}: a cell stands there twice.")
     wrong = [i for i in chosen if i >= len(raw.cells)]
     if wrong:
         raise RecordingError(f"ingest.cells: {wrong} asked for, but the recording has cells 0 to {len(raw.cells) - 1}.")

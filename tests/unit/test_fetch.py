@@ -187,6 +187,8 @@ def test_the_command_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFi
     assert "there is no public data set 'nothing' here; there are: maheswaranathan2023," in capsys.readouterr().err
     assert cli.main(["fetch", "maheswaranathan2023", "--sessions", "99-01-01", "--folder", str(tmp_path)]) == 1
     assert "has no session 99-01-01; it has 15-10-07, 15-11-21a, 15-11-21b" in capsys.readouterr().err
+    assert cli.main(["fetch", "maheswaranathan2023"]) == 1
+    assert "name the sessions to download" in capsys.readouterr().err
     assert cli.main(["fetch"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in PUBLIC)

@@ -328,3 +328,154 @@ def test_the_raw_file_of_the_guide_can_be_read(tmp_path: Path, monkeypatch: pyte
     raw = stanford.read(tmp_path / "whitenoise.h5", stanford.Config())
     assert raw.frame_rate == 60
     assert raw.trial_rate.shape == (10, 3, 1200)
+
+
+def test_classes_on_one_measured_clock_are_one_recording(session: Session, tmp_path: Path) -> None:
+    """Their median intervals differ in the last digits."""
+    raws = {}
+    for i, name in enumerate(("naturalscene", "whitenoise")):
+        folder = formats.arrays(tmp_path / name, session)
+        train, test = session.onsets()
+        np.save(folder / "train_frames.npy", train * (1 + 2e-5 * i))
+        np.save(folder / "test_frames.npy", test * (1 + 2e-5 * i))
+        raws[name] = arrays.read(folder, arrays.Config(**CUT))
+    assert raws["naturalscene"].frame_rate != raws["whitenoise"].frame_rate
+    tree = ingest(raws, arrays.Config(**CUT)).gather()
+    assert set(tree.children) == {"naturalscene", "whitenoise"}
+    with_rate = {name: arrays.read(tmp_path / name, arrays.Config(frame_rate=100.0)) for name in raws}
+    assert {raw.frame_rate for raw in with_rate.values()} == {100.0}
+    slow = arrays.read(tmp_path / "whitenoise", arrays.Config(frame_rate=50.0, **CUT))
+    with pytest.raises(RecordingError, match=r"whitenoise: frame rate 50 differs .* can be brought to one rate"):
+        ingest({"naturalscene": raws["naturalscene"], "whitenoise": slow}, arrays.Config(**CUT))
+
+
+def test_times_in_milliseconds_are_refused(session: Session, tmp_path: Path) -> None:
+    folder = formats.arrays(tmp_path / "plain", session)
+    for name in ("train_frames", "test_frames"):
+        np.save(folder / f"{name}.npy", 1000 * np.load(folder / f"{name}.npy"))
+    with pytest.raises(
+        RecordingError, match=r"train_frames.npy: expected 1 to 1000 frames per second, found 0.1. Are the times in s"
+    ):
+        arrays.read(folder, arrays.Config())
+    path = formats.stanford(tmp_path / "noise.h5", session)
+    with h5py.File(path, "a") as file:
+        file["train/time"][...] *= 1000
+    with pytest.raises(RecordingError, match="train/time: expected 1 to 1000 frames per second"):
+        stanford.read(path, stanford.Config())
+
+
+def test_rates_do_not_leak_over_a_break(session: Session, tmp_path: Path) -> None:
+    train, _ = session.onsets()
+    folder = formats.arrays(tmp_path / "plain", session)
+    np.save(folder / "train_frames.npy", train + np.where(np.arange(len(train)) >= 500, 7.0, 0))
+    for cell in session.cells:
+        np.save(folder / "spikes" / f"{cell}.npy", np.array([train[499] + 0.001]))
+    raw = arrays.read(folder, arrays.Config())
+    assert raw.train.rate[0, 499] > 0
+    assert not raw.train.rate[:, 500:].any()
+
+
+@pytest.mark.parametrize(
+    "name", ["units/spike_times", "intervals/trials/start_time", "stimulus/presentation/noise_train/timestamps"]
+)
+def test_what_an_nwb_file_keeps_elsewhere_is_not_read(name: str, session: Session, tmp_path: Path) -> None:
+    path = formats.nwb(tmp_path / "session.nwb", session)
+    secret = tmp_path / "secret.bin"
+    with h5py.File(path, "a") as file:
+        values, attributes = file[name][()], dict(file[name].attrs)
+        secret.write_bytes(values.astype("<f8").tobytes())
+        del file[name]
+        file.create_dataset(name, values.shape, "<f8", external=[(str(secret), 0, values.nbytes)])
+        for key, value in attributes.items():
+            file[name].attrs[key] = value
+    with pytest.raises(RecordingError, match="data in another file, which is not opened"):
+        nwb.read(path, nwb.Config(**CUT), "noise")
+
+
+def test_an_nwb_file_that_claims_to_be_huge_is_refused_before_it_is_read(session: Session, tmp_path: Path) -> None:
+    path = formats.nwb(tmp_path / "session.nwb", session)
+    with h5py.File(path, "a") as file:
+        del file["units/spike_times"]
+        file.create_dataset("units/spike_times", (10**9,), "f8", chunks=(10**6,), compression="gzip")
+    with pytest.raises(RecordingError, match=r"units/spike_times: expected the data of shape \(1000000000,\), found 0 bytes"):
+        nwb.read(path, nwb.Config(**CUT), "noise")
+
+
+def video(path: Path, frames: np.ndarray) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=100)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "gray"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_an_nwb_file_may_have_its_movies_beside_it_and_repeats_in_epochs(session: Session, tmp_path: Path) -> None:
+    path = formats.nwb(tmp_path / "session.nwb", session)
+    video(tmp_path / "train.mkv", session.train)
+    with h5py.File(path, "a") as file:
+        group = file["stimulus/presentation/noise_train"]
+        del group["data"]
+        group.create_dataset("data", (0, 0, 0), np.uint8).attrs.update({"unit": "n.a.", "conversion": 1.0, "resolution": -1.0})
+        text = h5py.string_dtype()
+        group.create_dataset("external_file", data=np.array(["train.mkv"], dtype=object), dtype=text)
+        group["external_file"].attrs["starting_frame"] = np.array([0])
+        group.create_dataset("format", data="external", dtype=text)
+        file.move("intervals/trials", "intervals/epochs")
+    raw = nwb.read(path, nwb.Config(**CUT), "noise")
+    np.testing.assert_array_equal(raw.train.stimulus.frames(0, 900), session.train)
+    np.testing.assert_array_equal(raw.train.spike_count, session.count)
+    assert len(raw.trial_rate) == 4
+    assert [file.name for file in nwb.files(path)] == ["session.nwb", "train.mkv"]
+    with pytest.raises(RecordingError, match="presentations: expected a table of presentations, found epochs"):
+        nwb.read(path, nwb.Config(repeats="presentations"), "noise")
+    with h5py.File(path, "a") as file:
+        file["stimulus/presentation/noise_train/external_file"][0] = "../../etc/passwd"
+    with pytest.raises(RecordingError, match="leads out of"):
+        nwb.read(path, nwb.Config(**CUT), "noise")
+
+
+def test_axes_of_nwb_frames_can_be_the_other_way_round(session: Session, tmp_path: Path) -> None:
+    raw = nwb.read(formats.nwb(tmp_path / "session.nwb", session), nwb.Config(axes="yx", **CUT), "noise")
+    np.testing.assert_array_equal(raw.train.stimulus.frames(0, 9), session.train[:9].transpose(0, 2, 1))
+
+
+def test_only_what_is_opened_counts_as_input(session: Session, tmp_path: Path) -> None:
+    """Not the raw voltages that lie beside sorted spikes, wherever they are."""
+    folder = formats.phy(tmp_path / "sorted", session)
+    (tmp_path / "huge.dat").write_bytes(b"volts")
+    (folder / "phy/recording.dat").symlink_to(tmp_path / "huge.dat")
+    found = {str(file.relative_to(folder)) for file in phy.files(folder)}
+    movies = {f"{part}_{what}.npy" for part in ("train", "test") for what in ("movie", "frames")}
+    assert found == movies | {
+        f"phy/{name}" for name in ("params.py", "spike_times.npy", "spike_clusters.npy", "cluster_group.tsv")
+    }
+    session_file = formats.openretina(tmp_path / "o/session.h5", session)
+    (tmp_path / "o/stimuli/zz.npy").symlink_to("/dev/zero")
+    assert [file.name for file in openretina.files(session_file)] == ["session.h5", "a.npy", "b.npy", "test.npy"]
+
+
+def test_kilosorts_own_labels_stand_in_for_a_persons(session: Session, tmp_path: Path) -> None:
+    folder = formats.phy(tmp_path / "sorted", session)
+    table = folder / "phy/cluster_group.tsv"
+    table.rename(folder / "phy/cluster_KSLabel.tsv").write_text(
+        table.name and "cluster_id\tKSLabel\n1\tgood\n2\tgood\n10\tmua\n4\tmua\n"
+    )
+    assert phy.read(folder, phy.Config()).cells == ["unit1", "unit2"]
+
+
+def test_a_held_frame_of_a_video_is_not_decoded_again(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    found = movie(video(tmp_path / "movie.mkv", frames))
+    decoder = found.read
+    index = np.repeat(np.arange(60), 3)
+    shown = found.shown(index)
+    for start in range(0, 180, 7):
+        np.testing.assert_array_equal(shown.frames(start, min(start + 7, 180)), frames[index[start : start + 7]])
+    starts = []
+    original = decoder._frames  # type: ignore[attr-defined]
+    decoder._frames = lambda: starts.append(1) or original()  # type: ignore[attr-defined]
+    for start in range(0, 180, 7):
+        shown.frames(start, min(start + 7, 180))
+    assert len(starts) == 1
