@@ -181,7 +181,7 @@ def _raw_rows(path: Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _file_row(path: Path, name: str) -> tuple[str, str, str, str]:
-    size = f"{path.stat().st_size / 1e6:.3g} MB"
+    size = _bytes(path.stat().st_size)
     try:
         if path.suffix == ".npy":
             array = numpy_array(path)
@@ -193,13 +193,21 @@ def _file_row(path: Path, name: str) -> tuple[str, str, str, str]:
     return name, "", path.suffix or "file", size
 
 
+def _bytes(n: int) -> str:
+    """A size with a unit that suits it."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n} B"
+
+
 def _hdf5_rows(path: Path) -> Iterator[tuple[str, str, str, str]]:
     rows: list[tuple[str, str, str, str]] = []
 
     def add(name: str, item: Any) -> None:
         kind = str(item.attrs.get("neurodata_type", "")) if "neurodata_type" in item.attrs else ""
         if isinstance(item, h5py.Dataset):
-            stored = f"{item.id.get_storage_size() / 1e6:.3g} MB"
+            stored = _bytes(item.id.get_storage_size())
             rows.append((name, str(item.shape), str(item.dtype), f"{kind} {stored}".strip()))
         elif kind:
             rows.append((name, "", "group", kind))
