@@ -89,6 +89,11 @@ def seeds_of(model):
     return SEEDS[:1] if model in BASELINES else SEEDS
 
 
+def training_threads(wildcards):
+    """A baseline is small: two of them beside each other take less time than one after the other with two threads each."""
+    return 1 if wildcards.model in BASELINES else 2
+
+
 def all_runs(models):
     """model/seedN for all runs of some models."""
     return [f"{model}/seed{seed}" for model in models for seed in seeds_of(model)]

@@ -11,7 +11,7 @@ rule train:
         model=one_of(m for m in MODELS if m not in SHARED_MODELS),
     conda:
         "../../envs/retmech.yaml"
-    threads: 2
+    threads: training_threads
     resources:
         devices=1,
     params:
