@@ -32,9 +32,11 @@ class Source:
         return RecordingError(f"{self.path}: {name}: expected {expected}, found {found}.")
 
     def names(self, group: str) -> list[str]:
-        """Names in a group; none if there is no such group."""
+        """Names in a group, but for those that are no text; none if there is no such group."""
         found = self._lookup(group)
-        return self.guarded(group, lambda: list(found)) if isinstance(found, h5py.Group) else []
+        if not isinstance(found, h5py.Group):
+            return []
+        return [name for name in self.guarded(group, lambda: list(found)) if isinstance(name, str)]
 
     def has(self, name: str) -> bool:
         """Whether there is a dataset of this name."""

@@ -479,3 +479,10 @@ def test_a_held_frame_of_a_video_is_not_decoded_again(tmp_path: Path) -> None:
     for start in range(0, 180, 7):
         shown.frames(start, min(start + 7, 180))
     assert len(starts) == 1
+
+
+def test_names_that_are_no_text_are_passed_over(session: Session, tmp_path: Path) -> None:
+    path = formats.openretina(tmp_path / "session.h5", session)
+    with h5py.File(path, "a") as file:
+        file[b"\xff\xfe"] = np.zeros(3)
+    assert len(openretina.read(path, openretina.Config(frame_rate=RATE)).cells) == 3
