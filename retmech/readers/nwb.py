@@ -57,8 +57,7 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
         Naming the file, the object, what was expected and what was found.
     """
     with opened(path) as source:
-        source.check_all()
-        found = _Session(source, _loaded(source), settings)
+        found = _session(source, settings)
         train, test = found.train(stimulus_class), found.test(stimulus_class)
         spikes = {name: times() for name, times in source.guarded("units", found.units).items()}
     if train.movie.shape[1:] != test.movie.shape[1:]:
@@ -69,9 +68,8 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
     """Yield what can be wrong with a file, one thing after the other."""
     with opened(path) as source:
-        yield source.check_all
         found: list[_Session] = []
-        yield lambda: found.append(_Session(source, _loaded(source), settings))
+        yield lambda: found.append(_session(source, settings))
         if found:
             yield lambda: found[0].train(stimulus_class)
             yield lambda: found[0].test(stimulus_class)
@@ -80,11 +78,13 @@ def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[C
             yield from units.values()
 
 
-def _loaded(source: Source) -> Any:
+def _session(source: Source, settings: Config) -> "_Session":
+    """A file that keeps nothing elsewhere; pynwb would open that too."""
     import pynwb
 
+    source.check_all()
     try:
-        return pynwb.NWBHDF5IO(file=source.file, mode="r", load_namespaces=True).read()
+        return _Session(source, pynwb.NWBHDF5IO(file=source.file, mode="r", load_namespaces=True).read(), settings)
     except Exception as error:
         raise unreadable(source.path, "NWB", error) from None
 

@@ -19,7 +19,7 @@ from retmech import registry
 from retmech.errors import RecordingError
 from retmech.readers import arrays, nwb, openretina, phy, stanford
 from retmech.readers._files import movie
-from retmech.readers._raw import RawRecording
+from retmech.readers._raw import RawRecording, problems
 from retmech.readers._timing import bins_of, counted, ordered
 from retmech.stages.ingest import ingest
 from tests import formats
@@ -390,6 +390,7 @@ def test_what_an_nwb_file_keeps_elsewhere_is_not_read(name: str, session: Sessio
             file[name].attrs[key] = value
     with pytest.raises(RecordingError, match="data in another file, which is not opened"):
         nwb.read(path, nwb.Config(**CUT), "noise")
+    assert len(problems(nwb.checks(path, nwb.Config(**CUT), "noise"))) == 1
 
 
 def test_an_nwb_file_that_claims_to_be_huge_is_refused_before_it_is_read(session: Session, tmp_path: Path) -> None:
