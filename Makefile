@@ -25,6 +25,7 @@ test: $(STAMP)
 bench: $(STAMP)
 	python -m benchmarks.ingestion
 	python -m benchmarks.training
+	python -m benchmarks.gpu
 	python -m benchmarks.convergence
 	python -m benchmarks.attribution
 	python -m benchmarks.reduction

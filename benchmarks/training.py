@@ -26,6 +26,7 @@ CONFIG = Config(history=400, clip_length=64, batch_clips=16)
 PAPER = {"frames": "50 x 50", "history": 40, "channels": [8, 8], "kernels": [15, 11], "cells": CELLS, "threads": THREADS}
 MEAN, STD = 127.5, 74.0
 LOSS_STEPS = 8
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def dataset() -> ClipDataset:
@@ -40,8 +41,9 @@ def dataset() -> ClipDataset:
 
 
 def batches(size: int) -> Iterator[Batch]:
-    """Batches of clips in a fixed random order, for ever."""
+    """Batches of clips in a fixed random order, for ever; all are gathered where the movie is."""
     clips = dataset()
+    clips.to(DEVICE)
     order = torch.randperm(len(clips) - 1, generator=torch.Generator().manual_seed(1)).tolist()
     while True:
         for start in range(0, len(order) - size + 1, size):
@@ -51,7 +53,7 @@ def batches(size: int) -> Iterator[Batch]:
 def network(config: Config) -> BNCNN:
     """The same initial weights for all who have this architecture."""
     torch.manual_seed(0)
-    return BNCNN(config, GEOMETRY, CELLS)
+    return BNCNN(config, GEOMETRY, CELLS).to(DEVICE)
 
 
 class _StandAlone(RetinaModule):
@@ -63,7 +65,7 @@ class _StandAlone(RetinaModule):
 
 def ours(config: Config) -> Callable[[], float]:
     """A training step of retmech, as Lightning would call it, that returns the loss."""
-    module = _StandAlone(network(config), config, MEAN, STD, seed=0).train()
+    module = _StandAlone(network(config), config, MEAN, STD, seed=0).to(DEVICE).train()
     optimizer, source = module.configure_optimizers(), batches(config.batch_clips)
 
     def step() -> float:
@@ -75,7 +77,7 @@ def ours(config: Config) -> Callable[[], float]:
 
 def plain(config: Config) -> Callable[[], float]:
     """The same step on the same responses, each with its own gathered window."""
-    model = PlainBNCNN(network(config), config).train()
+    model = PlainBNCNN(network(config), config).to(DEVICE).train()
     optimizer, source = torch.optim.Adam(model.parameters(), lr=config.learning_rate), batches(config.batch_clips)
     weights = [p for p in model.parameters() if p.ndim > 1]
 
@@ -103,7 +105,8 @@ def openretina(config: Config) -> Callable[[], float]:
         spatial_kernel_sizes=(15, 11),
         n_neurons_dict={"movie": CELLS},
         cut_first_n_frames_in_core=0,
-    ).train()
+    ).to(DEVICE)
+    model.train()
     model.log = lambda *args, **kwargs: None
     optimizer, source = torch.optim.AdamW(model.parameters(), lr=1e-3), batches(config.batch_clips)
 
@@ -126,7 +129,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
 
 
 def _squares(weights: list[torch.nn.Parameter]) -> Tensor:
-    return sum((w.square().sum() for w in weights), torch.zeros(()))
+    return sum((w.square().sum() for w in weights), torch.zeros((), device=DEVICE))
 
 
 def contestant(name: str) -> None:

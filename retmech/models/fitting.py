@@ -84,9 +84,10 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
 
 def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelCheckpoint) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec"):
+    for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec", "The `srun` command is available"):
         warnings.filterwarnings("ignore", harmless)
     torch.set_float32_matmul_precision("high" if module.config.precision == "tf32" else "highest")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # deterministic results do not need it
     torch.backends.cudnn.allow_tf32 = module.config.precision == "tf32"
     accelerator = ("gpu" if torch.cuda.is_available() else "cpu") if devices.accelerator == "auto" else devices.accelerator
     bar = progress_bar()

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-CACHE_BYTES = 3 * 2**20  # gathered windows beyond this no longer stay in the processor's cache
+# Windows gathered at a time. On a processor they stay in its cache; on a GPU each piece must be worth starting a kernel for.
+PIECE_BYTES = {"cpu": 3 * 2**20, "cuda": 2**28}
 
 
 def correlate(planes: Tensor, weight: Tensor) -> Tensor:
@@ -109,8 +110,8 @@ def _conjugate_product(spectrum: Tensor) -> Tensor:
 class _WindowProduct(Function):
     """Multiply, at each frequency, the windows of consecutive frames with the kernels' matrices.
 
-    Gathered, the windows are ``history`` times as large as the frames. They are made for a few frequencies at a time, so that
-    they stay in the processor's cache, and again for the gradient instead of being kept.
+    Gathered, the windows are ``history`` times as large as the frames. They are made for some frequencies at a time, and again
+    for the gradient instead of being kept.
     """
 
     @staticmethod
@@ -144,7 +145,8 @@ def _windows(spectrum: Tensor, history: int) -> Iterator[tuple[slice, Tensor]]:
     """Yield (slice of frequencies, windows of a spectrum (frequency, batch, time, m) as (frequency, batch time', history m))."""
     n_frequencies, batch, n_frames, parts = spectrum.shape
     n_responses = batch * (n_frames - history + 1)
-    step = max(1, CACHE_BYTES // (n_responses * history * parts * spectrum.element_size()))
+    piece = PIECE_BYTES.get(spectrum.device.type, PIECE_BYTES["cuda"])
+    step = max(1, piece // (n_responses * history * parts * spectrum.element_size()))
     for start in range(0, n_frequencies, step):
         some = slice(start, start + step)
         windows = spectrum[some].flatten(2).unfold(2, history * parts, parts)
