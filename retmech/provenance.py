@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the sources of some modules and of all retmech modules they import, directly or not.
+
+    Each source is read once by a process: a plan of thousands of jobs asks for the same few digests.
 
     Parameters
     ----------
@@ -49,6 +53,7 @@ def _closure(names: Iterable[str]) -> set[str]:
     return seen
 
 
+@cache
 def _imports(name: str) -> set[str]:
     """The package's modules that one module imports anywhere in its body."""
     found = set()
