@@ -21,7 +21,7 @@ def launch(arguments: Sequence[str]) -> None:
     Raises
     ------
     RetmechError
-        If another run is under way in this folder, or there is no Snakefile.
+        If another run is under way in this folder, jobs of one that ended are still queued, or there is no Snakefile.
     """
     if not Path("Snakefile").exists():
         raise RetmechError("there is no Snakefile in this folder. Go to the folder that has retmech's Snakefile and run again.")
@@ -35,8 +35,30 @@ def launch(arguments: Sequence[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
+    left = _queued(Path.cwd())
+    if left:
+        raise RetmechError(
+            f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
+            f"them with `scancel {' '.join(left)}`; nothing was touched."
+        )
     os.set_inheritable(lock, True)
     os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if any(Path(".snakemake/locks").glob("*")):
         subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
     os.execv(program, [program, *arguments])
+
+
+def _queued(folder: Path) -> list[str]:
+    """Job numbers of the user that SLURM runs or will run in a folder; none where there is no SLURM that answers.
+
+    A run that was killed leaves its jobs behind, and a new one would start them again beside them.
+    """
+    if shutil.which("squeue") is None:
+        return []
+    try:
+        found = subprocess.run(["squeue", "--me", "--noheader", "--format=%A|%Z"], capture_output=True, text=True, timeout=30)  # noqa: S607
+    except subprocess.TimeoutExpired:
+        return []
+    jobs = [line.strip().partition("|") for line in found.stdout.splitlines()]
+    own = os.environ.get("SLURM_JOB_ID")  # of a run that is itself a job
+    return sorted({number for number, _, where in jobs if Path(where) == folder and number != own}, key=int)

@@ -1,5 +1,6 @@
 """A tiny simulated recording, its files and models, made once."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -42,9 +43,9 @@ def recording(raw_files: dict[str, Path]) -> xr.DataTree:
     return ingest({name: stanford.read(path, INGEST) for name, path in raw_files.items()}, INGEST).gather()
 
 
-def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program, and show what it printed if it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, env=os.environ | environment)
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)} returned {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return done

@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_sample_images
 
 MEAN_LUMINANCE = 127.5
 CONTRAST = 0.35  # root mean square, of every image
@@ -44,6 +43,8 @@ def images() -> tuple[NDArray[np.float32], ...]:
 
 
 def _photographs() -> Iterator[NDArray[np.float64]]:
+    from sklearn.datasets import load_sample_images  # takes a second, and every plan imports this module
+
     for photo in load_sample_images().images:
         grey = photo.mean(axis=2)[:426, :640]
         yield grey[85 : 85 + IMAGE, 192 : 192 + IMAGE]

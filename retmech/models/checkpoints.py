@@ -4,6 +4,8 @@ import fcntl
 import hashlib
 import os
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,10 @@ import torch
 from retmech.models.lightning import Row
 from retmech.provenance import canonical_json
 from retmech.settings import TrainSettings
+
+
+class CheckpointError(Exception):
+    """A checkpoint that a training cannot go on from."""
 
 
 @contextmanager
@@ -45,15 +51,45 @@ def is_first_process(processes: int) -> bool:
     return environment.get("SLURM_PROCID", "0") == "0"
 
 
-def saved_history(checkpoint: Path) -> list[Row]:
-    """Return the epochs that a checkpoint holds; none if there is no checkpoint or it was cut off while it was written."""
-    if not checkpoint.exists():
+def saved_history(last: Path) -> list[Row]:
+    """Return the epochs from which a training can go on; none if there is no checkpoint of this very training, or it is damaged.
+
+    Parameters
+    ----------
+    last
+        The last checkpoint, in the training's own folder; the best one that it names lies beside it.
+    """
+    if not last.exists():
         return []
     try:
-        return list(torch.load(checkpoint, map_location="cpu", weights_only=True)["history"])
-    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
-        print(f"{checkpoint} cannot be read ({error}): starting over", file=sys.stderr, flush=True)
+        history = list(read_checkpoint(last)["history"])
+        read_checkpoint(best_checkpoint(last))
+    except CheckpointError as error:
+        print(f"{error}: starting over", file=sys.stderr, flush=True)
         return []
+    return history
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint after comparing it with its checksums, which torch does not do.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, or belongs to a training that keeps its checkpoints in a folder of another name.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise CheckpointError(f"{path} is damaged (checksum of {damaged})")
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        owner = checkpoint["training"]
+    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(f"{path} cannot be read ({error})") from None
+    if owner != path.parent.name:
+        raise CheckpointError(f"{path} is of another training ({owner})")
+    return checkpoint
 
 
 def finished(history: Sequence[Row], config: TrainSettings) -> bool:
@@ -65,6 +101,6 @@ def finished(history: Sequence[Row], config: TrainSettings) -> bool:
 
 def best_checkpoint(last: Path) -> Path:
     """The checkpoint of the best epoch, as the last one names it; the folder may have been moved."""
-    callbacks = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
+    callbacks = read_checkpoint(last)["callbacks"]
     state = next(state for key, state in callbacks.items() if "validation_loss" in key and "best_model_path" in state)
     return last.with_name(Path(state["best_model_path"]).name)

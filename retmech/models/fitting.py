@@ -9,12 +9,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import DDPStrategy
 
 from retmech.errors import RetmechError
-from retmech.models.checkpoints import best_checkpoint, finished, saved_history
+from retmech.models.checkpoints import best_checkpoint, finished, read_checkpoint, saved_history
 from retmech.models.data import ClipData
 from retmech.models.lightning import RetinaModule
 from retmech.models.processes import processes
@@ -78,7 +79,7 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
             raise RetmechError(f"training cannot start on {devices}: {error}") from None
         trainer.fit(module, datamodule=data, ckpt_path=last if history else None, weights_only=True)
         best_path = Path(best.best_model_path)
-    module.load_state_dict(torch.load(best_path, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(read_checkpoint(best_path)["state_dict"])
     module.cpu().float().eval()
 
 
@@ -87,7 +88,7 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
     for harmless in ("Checkpoint directory", ".*isinstance.treespec, LeafSpec", "The `srun` command is available"):
         warnings.filterwarnings("ignore", harmless)
     torch.set_float32_matmul_precision("high" if module.config.precision == "tf32" else "highest")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # deterministic results do not need it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # results do not need it
     torch.backends.cudnn.allow_tf32 = module.config.precision == "tf32"
     accelerator = ("gpu" if torch.cuda.is_available() else "cpu") if devices.accelerator == "auto" else devices.accelerator
     bar = progress_bar()
@@ -107,6 +108,8 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
         deterministic=True,
         callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, best, every, *bar],
         use_distributed_sampler=False,  # ours shares each batch out
+        # What is preempted starts again from the last checkpoint; Lightning need not catch signals for that.
+        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         default_root_dir=scratch,
         logger=False,
         enable_progress_bar=bool(bar),

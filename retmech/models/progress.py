@@ -44,9 +44,9 @@ class History(pl.Callback):
             self._print(row, pl_module.config.epochs)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Store the rows with the weights."""
+        """Store the rows with the weights, and whose they are: the training that its folder is named for."""
         assert isinstance(pl_module, RetinaModule)
-        checkpoint["history"] = pl_module.history
+        checkpoint |= {"history": pl_module.history, "training": self.csv_path.parent.name}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restore the rows with the weights."""

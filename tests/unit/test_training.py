@@ -1,5 +1,6 @@
 """The loss, the clips, and what makes training resume exactly."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,14 +162,44 @@ def test_stopping_and_halving_follow_from_the_losses() -> None:
     assert finished(rows, TrainSettings(patience=9, epochs=4))
 
 
-def test_a_cut_off_checkpoint_is_no_checkpoint(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "last.ckpt"
-    assert saved_history(path) == []
-    torch.save({"history": [{"epoch": 1.0}]}, path)
+def checkpoint(folder: Path, training: str | None = None, history: object = ()) -> Path:
+    """A checkpoint as training leaves it, of which the last is the best."""
+    folder.mkdir(exist_ok=True)
+    state = {"training": training or folder.name, "history": history, "weights": torch.arange(10_000)}
+    callbacks = {"validation_loss": {"best_model_path": str(folder / "last.ckpt")}}
+    torch.save({**state, "callbacks": callbacks}, folder / "last.ckpt")
+    return folder / "last.ckpt"
+
+
+def test_a_checkpoint_that_is_cut_off_or_damaged_or_foreign_is_not_gone_on_from(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert saved_history(tmp_path / "last.ckpt") == []
+    path = checkpoint(tmp_path / "this", history=[{"epoch": 1.0}])
+    whole = path.read_bytes()
     assert saved_history(path) == [{"epoch": 1.0}]
-    path.write_bytes(path.read_bytes()[:200])
+    path.write_bytes(whole[:200])
     assert saved_history(path) == []
-    assert "starting over" in capsys.readouterr().err
+    damaged = bytearray(whole)
+    damaged[damaged.index(torch.arange(500, 510).numpy().tobytes())] ^= 1  # one bit of a weight
+    path.write_bytes(damaged)
+    assert saved_history(path) == []
+    path.write_bytes(whole)
+    shutil.copy(path, checkpoint(tmp_path / "that"))
+    assert saved_history(tmp_path / "that/last.ckpt") == []
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all(line.endswith("starting over") for line in said)
+    assert "cannot be read" in said[0]
+    assert "is damaged" in said[1]
+    assert "is of another training (this)" in said[2]
+
+
+def test_a_best_checkpoint_that_is_damaged_is_not_loaded_either(recording: xr.DataTree, tmp_path: Path) -> None:
+    first = fitted(recording, tmp_path)
+    best = bytearray((tmp_path / "best.ckpt").read_bytes())
+    best[len(best) // 2] ^= 255
+    (tmp_path / "best.ckpt").write_bytes(best)
+    assert saved_history(tmp_path / "last.ckpt") == []
+    xr.testing.assert_identical(fitted(recording, tmp_path), first)
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -176,8 +207,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path) -> None:  # type: ignore[
         def __reduce__(self):  # type: ignore[no-untyped-def]
             return (tmp_path.joinpath("executed").write_text, ("x",))
 
-    torch.save({"history": [Malice()]}, tmp_path / "last.ckpt")
-    assert saved_history(tmp_path / "last.ckpt") == []
+    assert saved_history(checkpoint(tmp_path / "it", history=[Malice()])) == []
     assert not (tmp_path / "executed").exists()
 
 
@@ -237,10 +267,11 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch_and_keeps_the_checkpoint(
 
 
 def test_a_training_that_is_resumed_in_a_moved_folder_knows_its_best_epoch(recording: xr.DataTree, tmp_path: Path) -> None:
-    fitted(recording, tmp_path / "here")
+    (tmp_path / "here").mkdir()
+    fitted(recording, tmp_path / "here/it")
     (tmp_path / "here").rename(tmp_path / "there")
-    best = torch.load(tmp_path / "there/best.ckpt", weights_only=True)["state_dict"]["network.dense.weight"]
-    model = fitted(recording, tmp_path / "there", epochs=4, learning_rate=0.5)  # worse from here on
+    best = torch.load(tmp_path / "there/it/best.ckpt", weights_only=True)["state_dict"]["network.dense.weight"]
+    model = fitted(recording, tmp_path / "there/it", epochs=4, learning_rate=0.5)  # worse from here on
     assert model["best_epoch"] <= 2
     assert model["validation_loss"][2:].min() > model["validation_loss"][:2].min()
     np.testing.assert_array_equal(model["weights/dense.weight"], best)

@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 
 from retmech.config import check_files, config_model, validate
 from retmech.errors import ConfigError
+from tests import formats
+from tests.conftest import run
+from tests.pipeline import ROOT, change, planned, reasons
 
-ROOT = Path(__file__).parents[2]
+FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover"}
 
 # What a section's entries are settings of: the rules that have them, and the wildcard that says whose they are.
 OWNERS = {
@@ -178,3 +182,46 @@ def test_every_key_reruns_its_stage_and_what_follows(plan: Plan) -> None:
         tried += 1
     assert kept == ["train.glm.target"]  # a GLM is fitted to spikes
     assert tried > 150
+
+
+def test_an_edited_module_reruns_the_stages_that_use_it(copy: Path, tmp_path: Path) -> None:
+    package = shutil.copytree(ROOT / "retmech", tmp_path / "edited" / "retmech")
+    assert planned(copy, PYTHONPATH=str(package.parent)) == set()
+    for module, rules in (
+        ("reduction/types.py", {"consensus", "report"}),
+        ("probes/latency.py", {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *FOLLOW_REDUCE}),
+        ("report/training.py", {"report"}),
+        ("reasons.py", set()),
+    ):
+        path = package / module
+        source = path.read_text()
+        path.write_text(source + "\n# edited\n")
+        assert planned(copy, PYTHONPATH=str(package.parent)) == rules, module
+        path.write_text(source)
+
+
+def test_a_raw_file_that_is_touched_but_not_changed_reruns_nothing(copy: Path) -> None:
+    formats.arrays(copy / "data/own", formats.session())
+    settings = {"reader": "arrays", "history": 200, "skip": 0.2}
+    change(copy, "recordings", own={"naturalscene": "data/own"})
+    change(copy, "ingest", own=settings)
+    target = "results/own/recording.nc"
+    run("retmech", "run", "--cores", "2", target, cwd=copy)
+    for path in [copy / "data/own", *(copy / "data/own").rglob("*")]:
+        path.touch()
+    assert planned(copy, target) == set()
+
+
+def test_a_finished_run_is_finished_on_a_cluster_too(copy: Path) -> None:
+    several = ["--set-resources", "train:mpi=srun", "train:nodes=2", "train:tasks_per_node=4", "--"]
+    assert planned(copy, "--workflow-profile", "profiles/slurm") == set()
+    assert planned(copy, "--workflow-profile", "profiles/slurm", *several) == set()
+
+
+def test_a_dry_run_says_why_in_words(copy: Path) -> None:
+    change(copy, "reduce", rank=2)
+    (copy / "results/tiny/ln/seed1/performance.nc").unlink()
+    said = reasons(copy)
+    assert said["reduce"] == "settings changed: rank null -> 2"
+    assert said["evaluate"] == "not made yet"
+    assert said["explain"] == "follows from jobs before it"

@@ -19,6 +19,7 @@ import yaml
 from retmech import cli
 from tests import formats
 from tests.conftest import run
+from tests.pipeline import change, planned, results
 
 ROOT = Path(__file__).parents[2]
 RUN = "results/tiny/bn_cnn/seed1"
@@ -26,48 +27,6 @@ RUNS = ("bn_cnn/seed1", "bn_cnn/seed2")
 MODEL = f"{RUN}/model.nc"
 EXPORTED = ("channels.csv", "factors.csv", "actions.csv", "circuit.py", "weights.pt", "discriminating.npy")
 DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover"}
-
-
-def workspace(folder: Path) -> Path:
-    """A folder with the workflow and the tiny config."""
-    folder.mkdir(parents=True)
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(Path(__file__).with_name("config.yaml"), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run, in a path with a space."""
-    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
-    run("retmech", "run", "--cores", "2", cwd=folder)
-    return folder
-
-
-@pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, to be changed."""
-    return shutil.copytree(finished, tmp_path / "copy")
-
-
-def planned(folder: Path) -> set[str]:
-    """The rules that a dry run would execute."""
-    done = run("retmech", "run", "--cores", "2", "--dry-run", "--quiet", "progress", cwd=folder)
-    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE)) - {"all"}
-
-
-def change(folder: Path, section: str, **settings: object) -> None:
-    path = folder / "config.yaml"
-    config = yaml.safe_load(path.read_text())
-    config[section] = {**config.get(section, {}), **settings}
-    path.write_text(yaml.safe_dump(config))
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    files = (p for p in sorted((folder / "results").rglob("*")) if p.is_file() and p.name != ".snakemake_timestamp")
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
@@ -131,7 +90,7 @@ def test_recordings_share_a_model_in_one_training(copy: Path) -> None:
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     models = [f"results/{name}/bn_cnn/seed1/model.nc" for name in ("second", "tiny")]
     done = run("retmech", "run", "--cores", "2", *models, cwd=copy)
-    assert len(re.findall(r"^(?:local)?rule train_shared:", done.stdout + done.stderr, re.MULTILINE)) == 1
+    assert len(re.findall(r" train_shared bn_cnn 1$", done.stderr, re.MULTILINE)) == 1
     second, tiny = (xr.open_datatree(copy / path) for path in models)
     assert (second.sizes["cell"], tiny.sizes["cell"]) == (1, 2)
     shared = [tree["weights/first_layer.weight"].values for tree in (second, tiny)]

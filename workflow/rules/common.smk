@@ -1,5 +1,7 @@
 # Helpers of the rules; no rules here. The config is validated once, and rules see only what is validated.
 
+import sys
+
 from snakemake.exceptions import WorkflowError
 
 from retmech import config as retmech_config
@@ -8,6 +10,7 @@ from retmech.errors import ConfigError
 from retmech.insilico.description import circuit_path
 from retmech.provenance import canonical_json, file_digest
 from retmech.provenance import code_digest as digest_of
+from retmech.terminal import advice
 
 try:
     CONFIG = retmech_config.validate(config)
@@ -92,6 +95,28 @@ def seeds_of(model):
 def training_threads(wildcards):
     """A baseline is small: two of them beside each other take less time than one after the other with two threads each."""
     return 1 if wildcards.model in BASELINES else 2
+
+
+# Both are parameters that Snakemake takes as derived from resources: they never cause a job to run again, so that a run can move
+# from a laptop to a cluster and back.
+def launcher(wildcards, resources, threads):
+    """What starts the processes of a training: where a cluster gives it several tasks, srun, one process for each task."""
+    if not resources.get("mpi"):
+        return ""
+    nodes, per_node = tasks(resources)
+    return f"{resources.mpi} --nodes={nodes} --ntasks={nodes * per_node} --ntasks-per-node={per_node} --cpus-per-task={threads}"
+
+
+def device_arguments(wildcards, resources):
+    """How many processes a training is, as `retmech train` is told."""
+    nodes, per_node = tasks(resources) if resources.get("mpi") else (1, resources.devices)
+    return f"--devices {per_node} --nodes {nodes}"
+
+
+def tasks(resources):
+    """(nodes, tasks on each) that a cluster gives to a job."""
+    nodes = resources.get("nodes") or 1
+    return nodes, resources.get("tasks_per_node") or resources.tasks // nodes
 
 
 def all_runs(models):

@@ -17,8 +17,10 @@ rule train:
     params:
         config=stage("train", "model"),
         code=code("train"),
+        launcher=launcher,
+        devices=device_arguments,
     shell:
-        "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} --devices {resources.devices}"
+        "{params.launcher} retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} {params.devices}"
         " --scratch work/checkpoints --recording {wildcards.recording}={input:q}"
         " --output {wildcards.recording}={output:q} &> {log:q}"
 
@@ -42,8 +44,10 @@ rule train_shared:
     params:
         config=stage("train", "model"),
         code=code("train"),
+        launcher=launcher,
+        devices=device_arguments,
         recordings=shared_arguments,
         models=shared_outputs,
     shell:
-        "retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} --devices {resources.devices}"
+        "{params.launcher} retmech train --config {params.config:q} --seed {wildcards.seed} --threads {threads} {params.devices}"
         " --scratch work/checkpoints --recording {params.recordings:q} --output {params.models:q} &> {log:q}"

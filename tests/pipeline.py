@@ -1,0 +1,61 @@
+"""Folders in which the pipeline runs, and what a run leaves there."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import run
+
+ROOT = Path(__file__).parents[1]
+CONFIG = Path(__file__).with_name("workflow") / "config.yaml"
+BASELINE, PROBES = "ln", ("omitted_flash", "recorded_movie")
+
+
+def workspace(folder: Path, config: dict[str, Any] | None = None) -> Path:
+    """A folder with the workflow and a config, the tiny one if omitted."""
+    folder.mkdir(parents=True)
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
+    (folder / "config.yaml").write_text(CONFIG.read_text() if config is None else yaml.safe_dump(config))
+    return folder
+
+
+def small_config(*seeds: int) -> dict[str, Any]:
+    """Part of the tiny config that still has every stage in it."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    return {
+        **config,
+        "seeds": list(seeds),
+        "train": {name: config["train"][name] for name in ("bn_cnn", BASELINE)},
+        "evaluate": {"baselines": [BASELINE]},
+        "synthesize": {name: config["synthesize"][name] for name in PROBES},
+    }
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """All files that a run has made, by their paths."""
+    files = (p for p in sorted((folder / "results").rglob("*")) if p.is_file() and p.name != ".snakemake_timestamp")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def change(folder: Path, section: str, **settings: object) -> None:
+    """Set some keys of a section of the config."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config[section] = {**config.get(section, {}), **settings}
+    path.write_text(yaml.safe_dump(config))
+
+
+def reasons(folder: Path, *arguments: str, **environment: str) -> dict[str, str]:
+    """The rules that a dry run would execute, and why."""
+    done = run("retmech", "run", "--cores", "2", "--dry-run", *arguments, cwd=folder, **environment)
+    return dict(re.findall(r"^ +\d+ (\w+) +(.*)$", done.stdout.rpartition("\n" + " " * 4)[0] + "\n", re.MULTILINE))
+
+
+def planned(folder: Path, *arguments: str, **environment: str) -> set[str]:
+    """The rules that a dry run would execute."""
+    return set(reasons(folder, *arguments, **environment))
