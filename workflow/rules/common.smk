@@ -5,7 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from retmech import config as retmech_config
-from retmech import registry
+from retmech import srun
 from retmech.errors import ConfigError
 from retmech.insilico.description import circuit_path
 from retmech.provenance import canonical_json, file_digest
@@ -100,23 +100,11 @@ def training_threads(wildcards):
 # Both are parameters that Snakemake takes as derived from resources: they never cause a job to run again, so that a run can move
 # from a laptop to a cluster and back.
 def launcher(wildcards, resources, threads):
-    """What starts the processes of a training: where a cluster gives it several tasks, srun, one process for each task."""
-    if not resources.get("mpi"):
-        return ""
-    nodes, per_node = tasks(resources)
-    return f"{resources.mpi} --nodes={nodes} --ntasks={nodes * per_node} --ntasks-per-node={per_node} --cpus-per-task={threads}"
+    return srun.launcher(dict(resources.items()), threads)
 
 
 def device_arguments(wildcards, resources):
-    """How many processes a training is, as `retmech train` is told."""
-    nodes, per_node = tasks(resources) if resources.get("mpi") else (1, resources.devices)
-    return f"--devices {per_node} --nodes {nodes}"
-
-
-def tasks(resources):
-    """(nodes, tasks on each) that a cluster gives to a job."""
-    nodes = resources.get("nodes") or 1
-    return nodes, resources.get("tasks_per_node") or resources.tasks // nodes
+    return srun.device_arguments(dict(resources.items()))
 
 
 def all_runs(models):

@@ -1,0 +1,164 @@
+"""The pipeline through a real SLURM."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from retmech import srun
+from tests.conftest import run
+from tests.pipeline import results
+from tests.slurm.cluster import completed
+
+HERE = socket.gethostname().split(".")[0]
+# The profile as users have it, for a cluster without accounting; looked at more often, since jobs are short.
+SUBMIT = (
+    *("retmech", "run", "--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue", "--slurm-no-account"),
+    *("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2", "--latency-wait", "10"),
+)
+MODEL = "results/tiny/ln/seed1/model.nc"
+
+
+def of_folder(slurm: Path, folder: Path) -> list[dict[str, str]]:
+    """What SLURM wrote down about the jobs of one run."""
+    return [job for job in completed(slurm) if job["WorkDir"] == str(folder)]
+
+
+def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, folder: Path, local: dict[str, bytes]) -> None:
+    done = run(*SUBMIT, cwd=folder)
+    assert results(folder) == local
+    jobs = of_folder(slurm, folder)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    # Two trainings, two evaluations, the consensus, the report, and four groups.
+    assert len(jobs) == 10
+    assert sorted(job["Partition"] for job in jobs) == ["cpu"] * 8 + ["gpu"] * 2
+    assert {re.search(r"mem=(\w+)", job["Tres"]).group(1) for job in jobs} == {"4000M", "8000M", "16000M"}  # type: ignore[union-attr]
+    assert "Traceback" not in done.stderr
+    again = run(*SUBMIT, cwd=folder)
+    assert "Nothing to be done" in again.stderr
+
+
+def test_two_tasks_train_one_model(slurm: Path, folder: Path) -> None:
+    two = ("train:mpi=srun", "train:nodes=1", "train:tasks_per_node=2", "train:gres=gpu:2")
+    run(*SUBMIT, "--set-resources", *two, "--set-threads", "train=1", "--", MODEL, cwd=folder)
+    model = xr.open_datatree(folder / MODEL)
+    assert model.attrs["processes"] == 2
+    assert len(list((folder / "work/checkpoints").glob("*/metrics.csv"))) == 1
+
+
+def test_devices_without_tasks_are_an_error_and_not_a_training_on_one(slurm: Path, folder: Path) -> None:
+    done = run(*SUBMIT, "--set-resources", "train:devices=2", "--retries", "0", "--", MODEL, cwd=folder, check=False)
+    assert done.returncode != 0
+    assert not (folder / MODEL).exists()
+    assert "FAILED train tiny ln 1" in done.stderr
+    assert re.search(r"retmech train: error: .*(srun|devices)", done.stderr), done.stderr
+
+
+def test_a_job_that_runs_out_of_memory_is_given_more(slurm: Path, folder: Path, local: dict[str, bytes]) -> None:
+    run(*SUBMIT, "--set-resources", "train:mem_mb=150 * attempt**3", "--", MODEL, cwd=folder)
+    asked = [re.search(r"mem=(\w+)", job["Tres"]).group(1) for job in of_folder(slurm, folder) if job["Partition"] == "gpu"]  # type: ignore[union-attr]
+    assert asked[:2] == ["150M", "1200M"]
+    assert (folder / MODEL).read_bytes() == local[MODEL]
+
+
+def cancel_a_job(folder: Path) -> None:
+    """Somebody cancels one of the jobs."""
+    jobs = subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True).stdout.split()
+    if jobs:
+        subprocess.run(["scancel", random.choice(jobs)])
+
+
+def drain_node(folder: Path) -> None:
+    """The node takes no jobs for a while; what runs goes on."""
+    subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=DRAIN", "Reason=test"], check=True)
+    time.sleep(4)
+    subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=RESUME"], check=True)
+
+
+def lose_node(folder: Path) -> None:
+    """The node is down for a while, and its jobs go back to the queue."""
+    subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=DOWN", "Reason=test"], check=True)
+    time.sleep(4)
+    subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=RESUME"], check=True)
+
+
+def kill_a_stage(folder: Path) -> None:
+    """A stage is killed inside its job."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = path.joinpath("cmdline").read_bytes().split(b"\0")
+            if len(words) > 2 and words[1].endswith(b"/retmech") and path.joinpath("cwd").readlink() == folder:
+                os.kill(int(path.name), signal.SIGKILL)
+                return
+
+
+def disturbed(folder: Path, disturb: Callable[[Path], None], moment: float, *targets: str) -> int:
+    """Run, disturb at a moment, and let it end."""
+    with open(folder / "run.log", "ab") as log:
+        process = subprocess.Popen([*SUBMIT, "--", *targets], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        disturb(folder)
+        return process.wait(240)
+
+
+def test_nothing_is_lost_on_a_cluster_that_is_disturbed(slurm: Path, folder: Path, local: dict[str, bytes]) -> None:
+    random.seed(int(os.environ.get("RETMECH_CHAOS", "1")))
+    target = "results/tiny/ln/seed1/performance.nc"
+    for disturb in (cancel_a_job, lose_node, kill_a_stage, drain_node):
+        disturbed(folder, disturb, random.uniform(6, 14), target)
+    run(*SUBMIT, "--", target, cwd=folder)
+    found = results(folder)
+    assert {path: local[path] for path in found} == found
+    assert target in found
+
+
+def test_jobs_that_a_killed_run_left_are_not_started_beside_them(slurm: Path, folder: Path, local: dict[str, bytes]) -> None:
+    with open(folder / "run.log", "wb") as log:
+        process = subprocess.Popen([*SUBMIT, "--", MODEL], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        left: list[str] = []
+        while not left:
+            assert process.poll() is None
+            left = subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True).stdout.split()
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    second = run(*SUBMIT, "--", MODEL, cwd=folder, check=False)
+    assert second.returncode == 1
+    assert f"still in SLURM's queue: {left[0]}" in second.stderr
+    subprocess.run(["scancel", *left], check=True)
+    while subprocess.run(["squeue", "--noheader"], capture_output=True, text=True).stdout.strip():
+        time.sleep(0.2)
+    run(*SUBMIT, "--", MODEL, cwd=folder)
+    assert (folder / MODEL).read_bytes() == local[MODEL]
+
+
+@pytest.mark.parametrize(
+    ("resources", "launcher", "devices"),
+    [
+        ({"devices": 1}, "", "--devices 1 --nodes 1"),
+        ({"devices": 3}, "", "--devices 3 --nodes 1"),
+        (
+            {"devices": 1, "mpi": "srun", "nodes": 2, "tasks_per_node": 4},
+            "srun --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=3",
+            "--devices 4 --nodes 2",
+        ),
+        (
+            {"devices": 1, "mpi": "srun", "nodes": 2, "tasks": 2},
+            "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=3",
+            "--devices 1 --nodes 2",
+        ),
+    ],
+)
+def test_the_launcher_asks_for_a_task_per_device(resources: dict[str, object], launcher: str, devices: str) -> None:
+    assert srun.launcher(resources, 3) == launcher
+    assert srun.device_arguments(resources) == devices
