@@ -190,7 +190,7 @@ def test_an_edited_module_reruns_the_stages_that_use_it(copy: Path, tmp_path: Pa
     for module, rules in (
         ("reduction/types.py", {"consensus", "report"}),
         ("probes/latency.py", {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *FOLLOW_REDUCE}),
-        ("report/training.py", {"report"}),
+        ("report/recording.py", {"report"}),
         ("reasons.py", set()),
     ):
         path = package / module
