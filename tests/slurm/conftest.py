@@ -1,13 +1,16 @@
 """The cluster of the tests, and what a run without it makes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import run
-from tests.pipeline import results, small_config, workspace
+from tests.pipeline import small_config, workspace
 from tests.slurm.cluster import cluster, missing
+
+MODEL, PERFORMANCE = (f"results/tiny/ln/seed1/{name}.nc" for name in ("model", "performance"))
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +23,18 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files that a run on this machine makes."""
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on this machine."""
     folder = workspace(tmp_path_factory.mktemp("local") / "run", small_config(1))
     run("retmech", "run", "--cores", "2", cwd=folder)
-    return results(folder)
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder for a run through SLURM."""
-    return workspace(tmp_path / "run", small_config(1))
+def folder(local: Path, tmp_path: Path) -> Path:
+    """The same folder without one of its models, and what is known of how it does."""
+    folder = shutil.copytree(local, tmp_path / "run")
+    shutil.rmtree(folder / "work")
+    for path in (MODEL, PERFORMANCE):
+        (folder / path).unlink()
+    return folder
