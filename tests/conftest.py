@@ -1,7 +1,5 @@
 """A tiny simulated recording, its files and models, made once."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from retmech.readers import stanford
 from retmech.settings import IngestSettings, SimulatedMovie, SimulatedScenes, SimulateSettings
 from retmech.stages.ingest import ingest
 from retmech.stages.simulate import Simulation, simulate
+from tests.pipeline import run, small_config, workspace
 
 LENGTH = {"blocks": 3, "block_duration": 6, "test_duration": 3, "repeats": 4}
 SIMULATE = SimulateSettings(
@@ -43,9 +42,9 @@ def recording(raw_files: dict[str, Path]) -> xr.DataTree:
     return ingest({name: stanford.read(path, INGEST) for name, path in raw_files.items()}, INGEST).gather()
 
 
-def run(*command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program, and show what it printed if it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, env=os.environ | environment)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(command)} returned {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
-    return done
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the small config."""
+    folder = workspace(tmp_path_factory.mktemp("undisturbed") / "run", small_config(1))
+    run("retmech", "run", "--cores", "2", cwd=folder)
+    return folder

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run
-from tests.pipeline import small_config, workspace
 from tests.slurm.cluster import cluster, missing
 
 MODEL, PERFORMANCE = (f"results/tiny/ln/seed1/{name}.nc" for name in ("model", "performance"))
@@ -22,18 +20,10 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on this machine."""
-    folder = workspace(tmp_path_factory.mktemp("local") / "run", small_config(1))
-    run("retmech", "run", "--cores", "2", cwd=folder)
-    return folder
-
-
 @pytest.fixture
-def folder(local: Path, tmp_path: Path) -> Path:
+def folder(undisturbed: Path, tmp_path: Path) -> Path:
     """The same folder without one of its models, and what is known of how it does."""
-    folder = shutil.copytree(local, tmp_path / "run")
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
     shutil.rmtree(folder / "work")
     for path in (MODEL, PERFORMANCE):
         (folder / path).unlink()

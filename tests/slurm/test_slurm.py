@@ -15,10 +15,9 @@ import pytest
 import xarray as xr
 
 from retmech import srun
-from tests.conftest import run
-from tests.pipeline import results, small_config, workspace
+from tests.pipeline import results, run, small_config, workspace
 from tests.slurm.cluster import completed
-from tests.slurm.conftest import MODEL, PERFORMANCE
+from tests.slurm.conftest import MODEL
 
 HERE = socket.gethostname().split(".")[0]
 # The profile as users have it, for a cluster without accounting; jobs are asked for when a short one has ended.
@@ -40,10 +39,10 @@ def memory(job: dict[str, str]) -> int:
     return int(found.group(1))
 
 
-def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, local: Path, tmp_path: Path) -> None:
+def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, undisturbed: Path, tmp_path: Path) -> None:
     folder = workspace(tmp_path / "run", small_config(1))
     done = run(*SUBMIT, cwd=folder)
-    assert results(folder) == results(local)
+    assert results(folder) == results(undisturbed)
     jobs = of_folder(slurm, folder)
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     # Two trainings, two evaluations, the consensus, the report, and four groups.
@@ -71,19 +70,23 @@ def test_devices_without_tasks_are_an_error_and_not_a_training_on_one(slurm: Pat
     assert re.search(r"retmech train: error: .*(srun|devices)", done.stderr), done.stderr
 
 
-def test_a_job_that_runs_out_of_memory_is_given_more(slurm: Path, folder: Path, local: Path) -> None:
+def test_a_job_that_runs_out_of_memory_is_given_more(slurm: Path, folder: Path, undisturbed: Path) -> None:
     run(*SUBMIT, "--set-resources", "train:mem_mb=150 * attempt**3", "--", MODEL, cwd=folder)
     jobs = of_folder(slurm, folder)
     assert [memory(job) for job in jobs] == [150, 1200]
     assert [job["JobState"] for job in jobs] != ["COMPLETED", "COMPLETED"]
-    assert (folder / MODEL).read_bytes() == (local / MODEL).read_bytes()
+    assert (folder / MODEL).read_bytes() == (undisturbed / MODEL).read_bytes()
+
+
+def queued() -> list[str]:
+    """Numbers of the jobs that run or wait."""
+    return subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True).stdout.split()
 
 
 def cancel_a_job(folder: Path) -> None:
     """Somebody cancels one of the jobs."""
-    jobs = subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True).stdout.split()
-    if jobs:
-        subprocess.run(["scancel", random.choice(jobs)])
+    if jobs := queued():
+        subprocess.run(["scancel", jobs[0]])
 
 
 def drain_node(folder: Path) -> None:
@@ -110,46 +113,43 @@ def kill_a_stage(folder: Path) -> None:
                 return
 
 
-def disturbed(folder: Path, disturb: Callable[[Path], None], moment: float) -> bool:
-    """Run, disturb at a moment, and let it end; whether it had not ended before."""
+def submitted(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a run in a process group of its own."""
     with open(folder / "run.log", "ab") as log:
-        process = subprocess.Popen([*SUBMIT, "--", PERFORMANCE], cwd=folder, stdout=log, stderr=log, start_new_session=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(moment)
-        early = process.poll() is None
-        disturb(folder)
-        process.wait(240)
-    return early
+        command = [*SUBMIT, *arguments, "--", MODEL]
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def test_nothing_is_lost_on_a_cluster_that_is_disturbed(slurm: Path, folder: Path, local: Path) -> None:
-    random.seed(int(os.environ.get("RETMECH_CHAOS", "1")))
-    struck = [
-        disturbed(folder, disturb, random.uniform(6, 14)) for disturb in (cancel_a_job, lose_node, kill_a_stage, drain_node)
-    ]
-    assert sum(struck) >= 2
-    run(*SUBMIT, "--", PERFORMANCE, cwd=folder)
-    assert results(folder) == results(local)
+@pytest.mark.parametrize("disturb", [cancel_a_job, lose_node, kill_a_stage, drain_node])
+def test_nothing_is_lost_on_a_cluster_that_is_disturbed(
+    slurm: Path, folder: Path, undisturbed: Path, disturb: Callable[[Path], None]
+) -> None:
+    process = submitted(folder)
+    time.sleep(random.Random(os.environ.get("RETMECH_CHAOS", "1")).uniform(7, 15))
+    assert process.poll() is None
+    disturb(folder)
+    if process.wait(240) != 0:
+        run(*SUBMIT, "--", MODEL, cwd=folder)
+    assert (folder / MODEL).read_bytes() == (undisturbed / MODEL).read_bytes()
 
 
-def test_jobs_that_a_killed_run_left_are_not_started_beside_them(slurm: Path, folder: Path, local: Path) -> None:
-    with open(folder / "run.log", "wb") as log:
-        process = subprocess.Popen([*SUBMIT, "--", MODEL], cwd=folder, stdout=log, stderr=log, start_new_session=True)
-        left: list[str] = []
-        while not left:
-            assert process.poll() is None
-            left = subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True).stdout.split()
-            time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def test_jobs_that_a_killed_run_left_are_not_started_beside_them(slurm: Path, folder: Path, undisturbed: Path) -> None:
+    process = submitted(folder)
+    left: list[str] = []
+    while not left:
+        assert process.poll() is None
+        left = queued()
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     second = run(*SUBMIT, "--", MODEL, cwd=folder, check=False)
     assert second.returncode == 1
     assert f"still in SLURM's queue: {left[0]}" in second.stderr
     subprocess.run(["scancel", *left], check=True)
-    while subprocess.run(["squeue", "--noheader"], capture_output=True, text=True).stdout.strip():
+    while queued():
         time.sleep(0.2)
     run(*SUBMIT, "--", MODEL, cwd=folder)
-    assert (folder / MODEL).read_bytes() == (local / MODEL).read_bytes()
+    assert (folder / MODEL).read_bytes() == (undisturbed / MODEL).read_bytes()
 
 
 @pytest.mark.parametrize(

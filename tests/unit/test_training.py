@@ -25,7 +25,7 @@ from retmech.quality import pearson
 from retmech.settings import TrainSettings
 from retmech.stages.evaluate import evaluate
 from retmech.stages.train import train
-from tests.conftest import run
+from tests.pipeline import run
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 64))

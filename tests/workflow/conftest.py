@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run
-from tests.pipeline import workspace
+from tests.pipeline import run, workspace
 
 
 @pytest.fixture(scope="session")

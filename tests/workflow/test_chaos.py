@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from tests.chaos import DISTURBANCES, chaos
-from tests.conftest import run
-from tests.pipeline import results, small_config, workspace
+from tests.pipeline import results
 
 
-def test_disturbed_runs_end_in_the_results_of_an_undisturbed_one(tmp_path: Path) -> None:
-    undisturbed = workspace(tmp_path / "run", small_config(1))
-    run("retmech", "run", "--cores", "2", cwd=undisturbed)
+def test_disturbed_runs_end_in_the_results_of_an_undisturbed_one(undisturbed: Path) -> None:
     told = chaos(len(DISTURBANCES), 1, results(undisturbed))
     assert told["ended"] >= 1
     assert sum(told.values()) - told["ended"] >= 4, "too few runs were disturbed"

@@ -18,8 +18,7 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 from retmech.config import check_files, config_model, validate
 from retmech.errors import ConfigError
 from tests import formats
-from tests.conftest import run
-from tests.pipeline import ROOT, change, planned, reasons
+from tests.pipeline import ROOT, change, planned, reasons, run
 
 FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover"}
 

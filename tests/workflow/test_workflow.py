@@ -18,8 +18,7 @@ import yaml
 
 from retmech import cli
 from tests import formats
-from tests.conftest import run
-from tests.pipeline import change, planned, results
+from tests.pipeline import change, planned, results, run
 
 ROOT = Path(__file__).parents[2]
 RUN = "results/tiny/bn_cnn/seed1"
