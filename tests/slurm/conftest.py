@@ -1,6 +1,8 @@
 """The cluster of the tests, and what a run without it makes."""
 
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +23,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def folder(undisturbed: Path, tmp_path: Path) -> Path:
-    """The same folder without one of its models, and what is known of how it does."""
+def folder(slurm: Path, undisturbed: Path, tmp_path: Path) -> Path:
+    """The folder of a finished run without one of its models and what is known of how it does; nothing is in the queue."""
+    subprocess.run(["scancel", "--me"], check=True)
+    while subprocess.run(["squeue", "--noheader"], capture_output=True, text=True).stdout.strip():
+        time.sleep(0.2)
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     shutil.rmtree(folder / "work")
     for path in (MODEL, PERFORMANCE):

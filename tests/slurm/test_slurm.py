@@ -97,10 +97,8 @@ def drain_node(folder: Path) -> None:
 
 
 def lose_node(folder: Path) -> None:
-    """The node is down for a while, and its jobs go back to the queue."""
+    """The node is down for a moment, until it registers again, and its jobs go back to the queue."""
     subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=DOWN", "Reason=test"], check=True)
-    time.sleep(4)
-    subprocess.run(["scontrol", "update", f"NodeName={HERE}", "State=RESUME"], check=True)
 
 
 def kill_a_stage(folder: Path) -> None:
