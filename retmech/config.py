@@ -94,6 +94,14 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     return config
 
 
+def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """All paths of a validated config, with the keys that they stand under."""
+    for recording, files in config["recordings"].items():
+        yield from ((f"recordings.{recording}.{stimulus}", path) for stimulus, path in files.items())
+    for section, entries in (("synthesize", config["synthesize"]), ("compare.interneurons", config["compare"]["interneurons"])):
+        yield from ((f"{section}.{name}.path", settings["path"]) for name, settings in entries.items() if "path" in settings)
+
+
 def preset_names() -> list[str]:
     """Return the names of the published sets of probes."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -136,6 +144,11 @@ def check_files(config: Mapping[str, Any], root: Path = Path()) -> None:
         f"config.yaml: compare.interneurons.{name}.path = {settings['path']!r}: there is no such file"
         for name, settings in config["compare"]["interneurons"].items()
         if not (root / settings["path"]).is_file()
+    ]
+    problems += [
+        f"config.yaml: {key} = {path!r}: Snakemake takes braces and line breaks in a path as its own. Rename the file."
+        for key, path in _paths(config)
+        if set(path) & set("{}\n\r")
     ]
     for name, settings in config["simulate"].items():
         try:

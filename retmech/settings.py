@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_][a-z0-9_-]*$", max_length=60)]
 Rule = Literal["exact", "gauss_legendre", "trapezoid", "midpoint", "right", "left"]
 Baseline = Literal["grey", "mean", "blurred", "frame"]
 Target = Literal["rate", "input"]
