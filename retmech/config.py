@@ -1,7 +1,7 @@
 """`config.yaml`: one section per stage; a section that runs once per named thing maps names to settings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union
