@@ -58,10 +58,11 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_FINISHED:
             self._finish(said["job_id"])
         elif event == LogEvent.PROGRESS:
-            self.done, self.total = said["done"], said["total"]
+            self.done = min(said["done"], self.total)
             self._refresh()
         elif event == LogEvent.RUN_INFO:
-            self.total = said["stats"].get("total", 0)
+            # The target itself is no work.
+            self.total = said["stats"]["total"] - said["stats"].get("all", 0)
         elif event == LogEvent.JOB_ERROR:
             self._fail(said)
         elif event == LogEvent.GROUP_ERROR:
@@ -86,12 +87,12 @@ class LogHandler(LogHandlerBase):
 
     def _finish(self, number: int) -> None:
         self.running.pop(number, None)
-        name = self.jobs.get(number, "")
-        if name != "all" and self.progress is None:
-            self.console.print(f"{_clock(time.monotonic() - self.started)}  {self._share()}  {name}", markup=False)
-
-    def _share(self) -> str:
-        return f"{self.done + 1:{len(str(self.total))}}/{self.total}"
+        name = self.jobs.get(number, "all")
+        if name != "all":
+            self.done += 1
+            if self.progress is None:
+                share = f"{self.done:{len(str(self.total))}}/{self.total}"
+                self.console.print(f"{self._clock()}  {share}  {name}", markup=False)
 
     def _refresh(self) -> None:
         if not self.console.is_terminal or self.dry_run:
@@ -128,10 +129,17 @@ class LogHandler(LogHandlerBase):
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
+        if self.done:
+            self.console.print(f"{self.done} of {self.total} jobs done in {self._clock()}", markup=False)
+            self.done = 0
         for line in plan(self.planned):
             print(line, file=sys.stdout, flush=True)
         self.planned.clear()
         super().close()
+
+    def _clock(self) -> str:
+        minutes, rest = divmod(int(time.monotonic() - self.started), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def plan(jobs: Mapping[tuple[str, str], int]) -> list[str]:
@@ -165,8 +173,3 @@ def advice(record: str) -> str:
 def _name(rule: str, wildcards: Mapping[str, str] | Sequence[str]) -> str:
     values = wildcards.values() if isinstance(wildcards, Mapping) else wildcards
     return " ".join([rule, *map(str, values)])
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

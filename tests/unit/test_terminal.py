@@ -91,16 +91,21 @@ def failed(number: int, log: Path, output: Path, indent: bool = False) -> loggin
 
 def test_a_run_that_nobody_looks_at_prints_a_line_for_each_job(capsys: pytest.CaptureFixture[str]) -> None:
     shown = handler()
-    shown.emit(event(LogEvent.RUN_INFO, "Job stats: a long table", stats={"train": 2, "total": 2}))
+    shown.emit(event(LogEvent.RUN_INFO, "Job stats: a long table", stats={"train": 2, "all": 1, "total": 3}))
     shown.emit(event(None, "Select jobs to execute..."))
     for number in (1, 2):
         shown.emit(job(number, "train", recording="tiny", seed=str(number)))
     shown.emit(event(LogEvent.JOB_FINISHED, job_id=2))
-    shown.emit(event(LogEvent.PROGRESS, done=1, total=2))
+    shown.emit(event(LogEvent.PROGRESS, done=1, total=3))
     shown.emit(event(LogEvent.JOB_FINISHED, job_id=1))
+    shown.emit(event(LogEvent.PROGRESS, done=2, total=3))
+    shown.emit(job(3, "all"))
+    shown.emit(event(LogEvent.JOB_FINISHED, job_id=3))
+    shown.emit(event(LogEvent.PROGRESS, done=3, total=3))
     shown.close()
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition("  ")[2] for line in lines] == ["1/2  train tiny 2", "2/2  train tiny 1"]
+    assert [line.partition("  ")[2] for line in lines[:-1]] == ["1/2  train tiny 2", "2/2  train tiny 1"]
+    assert lines[-1].startswith("2 of 2 jobs done in 0:00:")
 
 
 def test_a_failed_job_shows_the_end_of_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
