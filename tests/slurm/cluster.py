@@ -1,4 +1,4 @@
-"""A real SLURM of one node, started from Debian's packages for as long as a test needs it."""
+"""A real SLURM of two nodes, both of them this machine, started from Debian's packages for as long as a test needs it."""
 
 import contextlib
 import os
@@ -11,23 +11,23 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 CONFIGURATION = (Path("/etc/slurm/slurm.conf"), Path("/etc/slurm/gres.conf"))
-CORES = 4  # more than there may be: jobs share them
+NODES = ("node1", "node2")
+CORES = 4  # of each node, more than there may be: jobs share them
 MEMORY = 64000  # MB; likewise
 
 # No cgroups, so that it also runs in a container; a job over its memory is killed by the accounting that gathers every second.
 SETTINGS = """\
 ClusterName=retmech
 SlurmctldHost={host}
-SlurmctldPort={ctld_port}
-SlurmdPort={slurmd_port}
+SlurmctldPort={port}
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -44,10 +44,10 @@ ReturnToService=2
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} CPUs={cores} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES State=UP
-PartitionName=gpu Nodes={host} State=UP
+PartitionName=cpu Nodes=ALL Default=YES State=UP
+PartitionName=gpu Nodes=ALL State=UP
 """
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} Gres=gpu:2\n"
 
 
 def missing() -> list[str]:
@@ -67,10 +67,11 @@ def cluster(folder: Path) -> Iterator[Path]:
     The configuration has to be in its usual place: $SLURM_CONF does not reach the steps of a job.
     """
     host = socket.gethostname().split(".")[0]
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
-    ports = dict(zip(("ctld_port", "slurmd_port"), _free_ports(2), strict=True))
-    (folder / "slurm.conf").write_text(SETTINGS.format(host=host, folder=folder, cores=CORES, memory=MEMORY, **ports))
+    (folder / "state").mkdir(parents=True)
+    port, *ports = _free_ports(1 + len(NODES))
+    nodes = zip(NODES, ports, strict=True)
+    each = [NODE.format(name=name, host=host, port=its, cores=CORES, memory=MEMORY) for name, its in nodes]
+    (folder / "slurm.conf").write_text(SETTINGS.format(host=host, folder=folder, port=port) + "".join(each))
     (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
@@ -84,8 +85,8 @@ def cluster(folder: Path) -> Iterator[Path]:
     try:
         _wait(lambda: (folder / "munge.socket").exists(), "munged")
         daemons.append(_start(folder, ["slurmctld", "-D"]))
-        daemons.append(_start(folder, ["slurmd", "-D", "-N", host]))
-        _wait(lambda: _says("idle", "sinfo", "--noheader", "--format=%T", "--partition=cpu"), "slurmd")
+        daemons += [_start(folder, ["slurmd", "-D", "-N", name]) for name in NODES]
+        _wait(lambda: _idle() == len(NODES), "slurmd")
         yield folder
     finally:
         subprocess.run(["scancel", "--user=root"], capture_output=True)
@@ -118,12 +119,13 @@ def _path() -> str:
 
 
 def _start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    with open(folder / f"{command[0]}.out", "wb") as log:
+    with open(folder / f"{command[0]}.out", "ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
 
-def _says(word: str, *command: str) -> bool:
-    return word in subprocess.run(command, capture_output=True, text=True).stdout
+def _idle() -> int:
+    states = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T", "--partition=cpu"], capture_output=True, text=True)
+    return states.stdout.split().count("idle")
 
 
 def _wait(ready, what: str, seconds: float = 30) -> None:  # type: ignore[no-untyped-def]

@@ -15,9 +15,9 @@ MODEL, PERFORMANCE = (f"results/tiny/ln/seed1/{name}.nc" for name in ("model", "
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A SLURM of one node; tests that need it are skipped where it cannot be started."""
+    """A SLURM of two nodes; tests that need it are skipped where it cannot be started."""
     if lacking := missing():
-        pytest.skip(f"a SLURM of one node needs {', '.join(lacking)}; on Debian: apt-get install slurm-wlm munge")
+        pytest.skip(f"a SLURM for the tests needs {', '.join(lacking)}; on Debian: apt-get install slurm-wlm munge")
     with cluster(tmp_path_factory.mktemp("slurm")) as folder:
         yield folder
 
