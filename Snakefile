@@ -36,5 +36,9 @@ rule all:
         expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),
 
 
+onstart:
+    hold_unless_held()
+
+
 onerror:
-    print(advice(str(log)), file=sys.stderr)
+    print(advice(", ".join(log)), file=sys.stderr)

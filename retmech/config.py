@@ -98,6 +98,7 @@ def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """All paths of a validated config, with the keys that they stand under."""
     for recording, files in config["recordings"].items():
         yield from ((f"recordings.{recording}.{stimulus}", path) for stimulus, path in files.items())
+    yield from ((f"simulate.{name}.circuit", str(settings["circuit"])) for name, settings in config["simulate"].items())
     for section, entries in (("synthesize", config["synthesize"]), ("compare.interneurons", config["compare"]["interneurons"])):
         yield from ((f"{section}.{name}.path", settings["path"]) for name, settings in entries.items() if "path" in settings)
 

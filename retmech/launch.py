@@ -11,6 +11,7 @@ from pathlib import Path
 from retmech.errors import RetmechError
 
 LOCK = Path("work/run.lock")
+HELD = "RETMECH_RUN"  # set in the environment of a run that holds the lock
 
 
 def launch(arguments: Sequence[str]) -> None:
@@ -29,23 +30,44 @@ def launch(arguments: Sequence[str]) -> None:
     program = str(beside) if beside.exists() else shutil.which("snakemake")
     if program is None:
         raise RetmechError("snakemake is not installed in this environment. Install retmech with its constraints again.")
-    LOCK.parent.mkdir(exist_ok=True)
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
-    left = _queued(Path.cwd())
+    lock = hold()
+    left = [] if {"-n", "--dry-run", "--dryrun"} & set(arguments) else _queued(Path.cwd())
     if left:
         raise RetmechError(
             f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
             f"them with `scancel {' '.join(left)}`; nothing was touched."
         )
     os.set_inheritable(lock, True)
+    os.environ[HELD] = "1"
     os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if any(Path(".snakemake/locks").glob("*")):
         subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
     os.execv(program, [program, *arguments])
+
+
+def hold() -> int:
+    """Take this folder's lock, which is held as long as the returned file is open in some process.
+
+    Raises
+    ------
+    RetmechError
+        If another run holds it, or it cannot be taken at all.
+    """
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
+    except OSError as error:
+        raise RetmechError(f"{LOCK} cannot be locked ({error.strerror}). Run in a folder where you may write.") from None
+    return lock
+
+
+def hold_unless_held() -> None:
+    """Take the lock for a run that was not started by `retmech run`, which then knows that it is alive."""
+    if HELD not in os.environ:
+        hold()
 
 
 def _queued(folder: Path) -> list[str]:
@@ -56,9 +78,9 @@ def _queued(folder: Path) -> list[str]:
     if shutil.which("squeue") is None:
         return []
     try:
-        found = subprocess.run(["squeue", "--me", "--noheader", "--format=%A|%Z"], capture_output=True, text=True, timeout=30)  # noqa: S607
+        found = subprocess.run(["squeue", "--me", "--noheader", "--format=%A|%k|%Z"], capture_output=True, text=True, timeout=30)  # noqa: S607
     except subprocess.TimeoutExpired:
         return []
-    jobs = [line.strip().partition("|") for line in found.stdout.splitlines()]
-    own = os.environ.get("SLURM_JOB_ID")  # of a run that is itself a job
-    return sorted({number for number, _, where in jobs if Path(where) == folder and number != own}, key=int)
+    jobs = [line.strip().split("|", 2) for line in found.stdout.splitlines()]
+    ours = [number for number, comment, where in jobs if comment.startswith("rule_") and Path(where) == folder]
+    return sorted(set(ours), key=int)

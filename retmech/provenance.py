@@ -29,7 +29,7 @@ def file_digest(path: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the sources of some modules and of all retmech modules they import, directly or not.
 
-    Each source is read once by a process: a plan of thousands of jobs asks for the same few digests.
+    Templates that a module names count as parts of it. Each source is read once by a process: a plan of thousands of jobs asks for the same few digests.
 
     Parameters
     ----------
@@ -38,7 +38,11 @@ def code_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(_closure(f"retmech.{module}" for module in modules)):
-        digest.update(name.encode() + b"\0" + _source(name).read_bytes() + b"\0")
+        source = _source(name).read_bytes()
+        digest.update(name.encode() + b"\0" + source + b"\0")
+        for template in sorted(_source(name).parent.glob("*.j2")):
+            if template.name.encode() in source:
+                digest.update(template.read_bytes())
     return digest.hexdigest()
 
 

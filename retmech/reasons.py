@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-DIGEST = re.compile(r"[0-9a-f]{64}")
+DIGESTS = {re.compile(r"[0-9a-f]{64}"): "retmech's code for it", re.compile(r"circuit [0-9a-f]{64}"): "the circuit's file"}
 SHOWN = 4  # changes of settings that are listed
 
 # What Snakemake begins its reasons with, and what that means here.
@@ -18,6 +18,7 @@ MEANINGS = {
     "Set of input files has changed": "made from other files than before",
     "Code has changed": "its rule changed",
     "Params have changed": "",
+    "Software environment definition has changed": "its software environment changed",
     "Forced execution": "asked for",
 }
 _PARTS = re.compile("|".join(f"(?:^|; )(?P<part{i}>{re.escape(part)})" for i, part in enumerate(MEANINGS)))
@@ -41,7 +42,8 @@ def _meanings(reason: str) -> Iterator[str]:
         if part == "Params have changed":
             yield _changes(rest)
         else:
-            yield MEANINGS[part].format(rest.removeprefix(": "))
+            first, *more = rest.removeprefix(": ").split(", ")
+            yield MEANINGS[part].format(f"{first} and {len(more)} more files" if more else first)
 
 
 def _changes(text: str) -> str:
@@ -55,8 +57,9 @@ def _changes(text: str) -> str:
         changed = [f"{key} {old.get(key, 'not set')} -> {new.get(key, 'not set')}" for key in keys[:SHOWN]]
         more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
         words.append(f"settings changed: {', '.join(changed)}{more}")
-    if any(isinstance(value, str) and DIGEST.fullmatch(value) for value in now):
-        words.append("retmech's code for it changed")
+    for digest, of in DIGESTS.items():
+        if any(isinstance(value, str) and digest.fullmatch(value) for value in now):
+            words.append(f"{of} changed")
     return "; ".join(words) or "it is called with other names or files"
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from retmech.errors import ConfigError
+
 
 def launcher(resources: Mapping[str, Any], threads: int) -> str:
     """What stands before the command: ``srun`` where the rule has the resource ``mpi``, nothing elsewhere.
@@ -26,4 +28,11 @@ def device_arguments(resources: Mapping[str, Any]) -> str:
 def _tasks(resources: Mapping[str, Any]) -> tuple[int, int]:
     """(nodes, tasks on each) of an allocation."""
     nodes = resources.get("nodes") or 1
-    return nodes, resources.get("tasks_per_node") or resources["tasks"] // nodes
+    if per_node := resources.get("tasks_per_node"):
+        return nodes, per_node
+    count = resources.get("tasks") or 0
+    if not count or count % nodes:
+        raise ConfigError(
+            f"a training with mpi on {nodes} nodes needs tasks_per_node, or tasks that they share evenly, found {count}"
+        )
+    return nodes, count // nodes

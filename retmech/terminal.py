@@ -36,6 +36,7 @@ class LogHandler(LogHandlerBase):
         """Take over the terminal."""
         self.dry_run = bool(getattr(self.common_settings, "dryrun", False))
         self.verbose = bool(getattr(self.common_settings, "verbose", False))
+        self.quiet = bool(getattr(self.common_settings, "quiet", None))
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, no_color=bool(self.common_settings.nocolor))
         self.started = time.monotonic()
         self.jobs: dict[int, str] = {}
@@ -90,12 +91,12 @@ class LogHandler(LogHandlerBase):
         name = self.jobs.get(number, "all")
         if name != "all":
             self.done += 1
-            if self.progress is None:
+            if self.progress is None and not self.quiet:
                 share = f"{self.done:{len(str(self.total))}}/{self.total}"
                 self.console.print(f"{self._clock()}  {share}  {name}", markup=False)
 
     def _refresh(self) -> None:
-        if not self.console.is_terminal or self.dry_run:
+        if not self.console.is_terminal or self.dry_run or self.quiet:
             return
         if self.progress is None:
             columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))

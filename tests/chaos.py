@@ -49,36 +49,44 @@ class Run:
         return random.choice(found) if found else None
 
 
-def kill_all(run: Run) -> None:
+def kill_all(run: Run) -> bool:
     """The power fails."""
     os.killpg(run.process.pid, signal.SIGKILL)
+    return True
 
 
-def terminate(run: Run) -> None:
+def terminate(run: Run) -> bool:
     """The machine is shut down."""
     run.process.terminate()
+    return True
 
 
-def kill_job(run: Run) -> None:
+def kill_job(run: Run) -> bool:
     """As the kernel does when the machine's memory is used up."""
-    if job := run.a_job():
+    job = run.a_job()
+    if job:
         os.kill(job, signal.SIGKILL)
+    return job is not None
 
 
-def terminate_job(run: Run) -> None:
+def terminate_job(run: Run) -> bool:
     """As a scheduler does when time is up."""
-    if job := run.a_job():
+    job = run.a_job()
+    if job:
         os.kill(job, signal.SIGTERM)
+    return job is not None
 
 
-def limit_memory(run: Run) -> None:
+def limit_memory(run: Run) -> bool:
     """From now on a job gets no more memory than it has."""
-    if job := run.a_job():
+    job = run.a_job()
+    if job:
         size = int(Path(f"/proc/{job}/statm").read_text().split()[0]) * resource.getpagesize()
         resource.prlimit(job, resource.RLIMIT_AS, (size, size))
+    return job is not None
 
 
-def fill_disk(run: Run) -> None:
+def fill_disk(run: Run) -> bool:
     """No space is left on the disk for a while."""
     ballast = run.folder.parent / "ballast"
     with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
@@ -86,9 +94,10 @@ def fill_disk(run: Run) -> None:
             file.write(bytes(2**16))
     time.sleep(random.uniform(1, 8))
     ballast.unlink()
+    return True
 
 
-def forbid_writing(run: Run) -> None:
+def forbid_writing(run: Run) -> bool:
     """Nobody may write results for a while."""
     folders = [path for path in run.folder.glob("results/**") if path.is_dir()]
     for mode in (0o555, 0o755):
@@ -97,6 +106,7 @@ def forbid_writing(run: Run) -> None:
                 folder.chmod(mode)
         if mode == 0o555:
             time.sleep(random.uniform(1, 8))
+    return bool(folders)
 
 
 DISTURBANCES = (kill_all, kill_job, terminate, terminate_job, limit_memory, forbid_writing, fill_disk)
@@ -136,9 +146,8 @@ def chaos(rounds: int, seed: int, expected: dict[str, bytes]) -> Counter[str]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 run.process.wait(moment)
             if run.process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    disturb(run)
-                told[disturb.__name__] += 1
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    told[disturb.__name__] += disturb(run)
             code = run.process.wait(300)
             print(
                 f"{i + 1:3} {disturb.__name__:15} after {moment:4.1f} s: ends with {code}, {len(results(folder))} files",

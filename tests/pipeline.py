@@ -62,7 +62,9 @@ def change(folder: Path, section: str, **settings: object) -> None:
 def reasons(folder: Path, *arguments: str, **environment: str) -> dict[str, str]:
     """The rules that a dry run would execute, and why."""
     done = run("retmech", "run", "--cores", "2", "--dry-run", *arguments, cwd=folder, **environment)
-    return dict(re.findall(r"^ +\d+ (\w+) +(.*)$", done.stdout.rpartition("\n" + " " * 4)[0] + "\n", re.MULTILINE))
+    found = dict(re.findall(r"^ +\d+ (?!jobs in all)(\w+)  +(.*)$", done.stdout, re.MULTILINE))
+    assert bool(found) != ("Nothing to be done" in done.stderr), done.stdout + done.stderr
+    return found
 
 
 def planned(folder: Path, *arguments: str, **environment: str) -> set[str]:

@@ -5,21 +5,20 @@ import hashlib
 import os
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from retmech.errors import RetmechError
 from retmech.models.lightning import Row
 from retmech.provenance import canonical_json
 from retmech.settings import TrainSettings
 
 
-class CheckpointError(Exception):
+class CheckpointError(RetmechError):
     """A checkpoint that a training cannot go on from."""
 
 
@@ -27,15 +26,14 @@ class CheckpointError(Exception):
 def scratch_folder(parent: Path, identity: Mapping[str, Any], processes: int) -> Iterator[Path]:
     """The folder for the checkpoints of one training, named by a digest of all that determines it.
 
-    While it is in use no other training works there: an orphan of a killed run may still be at it, and is waited for. Of the
-    processes of one training the first holds the lock.
+    While it is in use no other training works there: an orphan of a killed run may still be at it, and is waited for. Each of the
+    processes of one training waits for its own predecessor, so that all find the same checkpoint.
     """
     digest = hashlib.sha256(canonical_json({**identity, "processes": processes}).encode()).hexdigest()[:16]
     folder = parent / digest
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        if is_first_process(processes):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(folder / f"lock{_label(processes)}", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
 
 
@@ -51,6 +49,14 @@ def is_first_process(processes: int) -> bool:
     return environment.get("SLURM_PROCID", "0") == "0"
 
 
+def _label(processes: int) -> str:
+    """What tells a process from the others of its training; nothing for the first one."""
+    if is_first_process(processes):
+        return ""
+    known = [os.environ[name] for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ]
+    return "-" + "-".join(known)
+
+
 def saved_history(last: Path) -> list[Row]:
     """Return the epochs from which a training can go on; none if there is no checkpoint of this very training, or it is damaged.
 
@@ -62,12 +68,12 @@ def saved_history(last: Path) -> list[Row]:
     if not last.exists():
         return []
     try:
-        history = list(read_checkpoint(last)["history"])
+        history = read_checkpoint(last)["history"]
         read_checkpoint(best_checkpoint(last))
     except CheckpointError as error:
         print(f"{error}: starting over", file=sys.stderr, flush=True)
         return []
-    return history
+    return list(history)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -81,14 +87,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        if damaged:
-            raise CheckpointError(f"{path} is damaged (checksum of {damaged})")
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        owner = checkpoint["training"]
-    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
-        raise CheckpointError(f"{path} cannot be read ({error})") from None
-    if owner != path.parent.name:
-        raise CheckpointError(f"{path} is of another training ({owner})")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
+    except Exception as error:  # damage shows in as many ways as there are bytes
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__})") from None
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged (checksum of {damaged})")
+    if not isinstance(checkpoint, dict) or not {"training", "history", "callbacks"} <= set(checkpoint):
+        raise CheckpointError(f"{path} is no checkpoint of a training")
+    if checkpoint["training"] != path.parent.name:
+        raise CheckpointError(f"{path} is of another training ({checkpoint['training']})")
     return checkpoint
 
 
@@ -101,6 +108,7 @@ def finished(history: Sequence[Row], config: TrainSettings) -> bool:
 
 def best_checkpoint(last: Path) -> Path:
     """The checkpoint of the best epoch, as the last one names it; the folder may have been moved."""
-    callbacks = read_checkpoint(last)["callbacks"]
-    state = next(state for key, state in callbacks.items() if "validation_loss" in key and "best_model_path" in state)
-    return last.with_name(Path(state["best_model_path"]).name)
+    for key, state in read_checkpoint(last)["callbacks"].items():
+        if "validation_loss" in key and state.get("best_model_path"):
+            return last.with_name(Path(state["best_model_path"]).name)
+    raise CheckpointError(f"{last} names no best epoch")

@@ -77,12 +77,13 @@ def cluster(folder: Path) -> Iterator[Path]:
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     os.environ["PATH"] = _path()
-    for file in CONFIGURATION:
-        file.symlink_to(folder / file.name)
     files = [f"--{name}-file={folder}/munge.{name.removesuffix('-seed')}" for name in ("key", "log", "pid")]
     munge = ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *files, f"--seed-file={folder}/munge.seed"]
     daemons = [_start(folder, munge)]
     try:
+        for file in CONFIGURATION:
+            file.unlink(missing_ok=True)  # of a cluster that was killed: what is there is checked before
+            file.symlink_to(folder / file.name)
         _wait(lambda: (folder / "munge.socket").exists(), "munged")
         daemons.append(_start(folder, ["slurmctld", "-D"]))
         daemons += [_start(folder, ["slurmd", "-D", "-N", name]) for name in NODES]
@@ -97,7 +98,7 @@ def cluster(folder: Path) -> Iterator[Path]:
             except subprocess.TimeoutExpired:
                 daemon.kill()
         for file in CONFIGURATION:
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def completed(folder: Path) -> list[dict[str, str]]:

@@ -62,7 +62,18 @@ def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, undistu
 )
 def test_two_tasks_train_one_model(folder: Path, resources: list[str]) -> None:
     # Both nodes are this machine, whose other names nobody knows.
-    run(*SUBMIT, "--set-resources", "train:mpi=srun", *resources, "--", MODEL, cwd=folder, MASTER_ADDR="127.0.0.1")
+    run(
+        *SUBMIT,
+        "--set-threads",
+        "train=2",
+        "--set-resources",
+        "train:mpi=srun",
+        *resources,
+        "--",
+        MODEL,
+        cwd=folder,
+        MASTER_ADDR="127.0.0.1",
+    )
     model = xr.open_datatree(folder / MODEL)
     assert model.attrs["processes"] == 2
     assert len(list((folder / "work/checkpoints").glob("*/metrics.csv"))) == 1

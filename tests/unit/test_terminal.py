@@ -37,6 +37,12 @@ def settings(**values: Any) -> str:
         (changed({settings(a={"b": [1]}, c="x")}, {settings(a={"b": [1, 2]}, c="x")}), "settings changed: a.b [1] -> [1, 2]"),
         (changed({settings(a="it's")}, {settings(b=1)}), 'settings changed: a "it\'s" -> not set, b not set -> 1'),
         (changed({DIGESTS[0]}, {DIGESTS[1]}), "retmech's code for it changed"),
+        (changed({repr("circuit " + "a" * 64)}, {repr("circuit " + "b" * 64)}), "the circuit's file changed"),
+        ("Updated input files: a.nc, b.nc, c.nc", "a.nc and 2 more files changed"),
+        (
+            "Updated input files: a.nc; Software environment definition has changed since last execution",
+            "a.nc changed; its software environment changed",
+        ),
         (
             changed({settings(a=1), DIGESTS[0]}, {settings(a=2), DIGESTS[1]}),
             "settings changed: a 1 -> 2; retmech's code for it changed",

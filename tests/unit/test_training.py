@@ -1,6 +1,8 @@
 """The loss, the clips, and what makes training resume exactly."""
 
 import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,10 +164,10 @@ def test_stopping_and_halving_follow_from_the_losses() -> None:
     assert finished(rows, TrainSettings(patience=9, epochs=4))
 
 
-def checkpoint(folder: Path, training: str | None = None, history: object = ()) -> Path:
+def checkpoint(folder: Path, training: str | None = None, history: Sequence[object] = ()) -> Path:
     """A checkpoint as training leaves it, of which the last is the best."""
     folder.mkdir(exist_ok=True)
-    state = {"training": training or folder.name, "history": history, "weights": torch.arange(10_000)}
+    state = {"training": training or folder.name, "history": list(history), "weights": torch.arange(10_000)}
     callbacks = {"validation_loss": {"best_model_path": str(folder / "last.ckpt")}}
     torch.save({**state, "callbacks": callbacks}, folder / "last.ckpt")
     return folder / "last.ckpt"
@@ -191,6 +193,27 @@ def test_a_checkpoint_that_is_cut_off_or_damaged_or_foreign_is_not_gone_on_from(
     assert "cannot be read" in said[0]
     assert "is damaged" in said[1]
     assert "is of another training (this)" in said[2]
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_no_damage_to_a_checkpoint_goes_unseen_or_stops_a_training(place: float, bit: int, cut: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = checkpoint(Path(folder) / "it", history=[{"epoch": 1.0}])
+        content = bytearray(path.read_bytes())
+        at = int(place * len(content))
+        content[at] ^= 1 << bit
+        path.write_bytes(content[:at] if cut else content)
+        found = saved_history(path)  # bits that hold nothing, such as dates of the archive, may change
+        assert found in ([], [{"epoch": 1.0}])
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], torch.arange(3), {"training": "it"}, {"training": "it", "history": [], "callbacks": {}}]
+)
+def test_what_is_no_checkpoint_is_not_gone_on_from(tmp_path: Path, content: object) -> None:
+    (tmp_path / "it").mkdir()
+    torch.save(content, tmp_path / "it/last.ckpt")
+    assert saved_history(tmp_path / "it/last.ckpt") == []
 
 
 def test_a_best_checkpoint_that_is_damaged_is_not_loaded_either(recording: xr.DataTree, tmp_path: Path) -> None:

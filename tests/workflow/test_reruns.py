@@ -190,6 +190,7 @@ def test_an_edited_module_reruns_the_stages_that_use_it(copy: Path, tmp_path: Pa
         ("reduction/types.py", {"consensus", "report"}),
         ("probes/latency.py", {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *FOLLOW_REDUCE}),
         ("report/recording.py", {"report"}),
+        ("report/page.html.j2", {"report"}),
         ("reasons.py", set()),
     ):
         path = package / module

@@ -8,6 +8,7 @@ from retmech import config as retmech_config
 from retmech import srun
 from retmech.errors import ConfigError
 from retmech.insilico.description import circuit_path
+from retmech.launch import hold_unless_held
 from retmech.provenance import canonical_json, file_digest
 from retmech.provenance import code_digest as digest_of
 from retmech.terminal import advice
@@ -100,11 +101,18 @@ def training_threads(wildcards):
 # Both are parameters that Snakemake takes as derived from resources: they never cause a job to run again, so that a run can move
 # from a laptop to a cluster and back.
 def launcher(wildcards, resources, threads):
-    return srun.launcher(dict(resources.items()), threads)
+    return of_resources(srun.launcher, resources, threads)
 
 
 def device_arguments(wildcards, resources):
-    return srun.device_arguments(dict(resources.items()))
+    return of_resources(srun.device_arguments, resources)
+
+
+def of_resources(function, resources, *others):
+    try:
+        return function(dict(resources.items()), *others)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def all_runs(models):
@@ -176,7 +184,7 @@ def response_arguments(wildcards, input):
 
 def circuit_digest(wildcards):
     """The contents of the file that a simulated circuit is written down in."""
-    return file_digest(circuit_path(CONFIG["simulate"][wildcards.retina]["circuit"]))
+    return f"circuit {file_digest(circuit_path(CONFIG['simulate'][wildcards.retina]['circuit']))}"
 
 
 def retina_file(wildcards):
