@@ -29,7 +29,8 @@ def file_digest(path: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the sources of some modules and of all retmech modules they import, directly or not.
 
-    Templates that a module names count as parts of it. Each source is read once by a process: a plan of thousands of jobs asks for the same few digests.
+    Templates that a module names count as parts of it. Each source is read once by a process:
+    a plan of thousands of jobs asks for the same few digests.
 
     Parameters
     ----------

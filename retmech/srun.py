@@ -32,7 +32,5 @@ def _tasks(resources: Mapping[str, Any]) -> tuple[int, int]:
         return nodes, per_node
     count = resources.get("tasks") or 0
     if not count or count % nodes:
-        raise ConfigError(
-            f"a training with mpi on {nodes} nodes needs tasks_per_node, or tasks that they share evenly, found {count}"
-        )
+        raise ConfigError(f"mpi on {nodes} nodes: expected tasks_per_node, or tasks that they share evenly, found {count} tasks")
     return nodes, count // nodes

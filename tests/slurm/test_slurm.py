@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from retmech import srun
+from retmech.errors import ConfigError
 from tests.pipeline import results, run, small_config, workspace
 from tests.slurm.cluster import NODES, completed
 from tests.slurm.conftest import MODEL
@@ -62,18 +63,8 @@ def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, undistu
 )
 def test_two_tasks_train_one_model(folder: Path, resources: list[str]) -> None:
     # Both nodes are this machine, whose other names nobody knows.
-    run(
-        *SUBMIT,
-        "--set-threads",
-        "train=2",
-        "--set-resources",
-        "train:mpi=srun",
-        *resources,
-        "--",
-        MODEL,
-        cwd=folder,
-        MASTER_ADDR="127.0.0.1",
-    )
+    several = ["--set-threads", "train=2", "--set-resources", "train:mpi=srun", *resources]
+    run(*SUBMIT, *several, "--", MODEL, cwd=folder, MASTER_ADDR="127.0.0.1")
     model = xr.open_datatree(folder / MODEL)
     assert model.attrs["processes"] == 2
     assert len(list((folder / "work/checkpoints").glob("*/metrics.csv"))) == 1
@@ -174,6 +165,12 @@ def test_jobs_that_a_killed_run_left_are_not_started_beside_them(folder: Path, u
         time.sleep(0.2)
     run(*SUBMIT, "--", MODEL, cwd=folder)
     assert (folder / MODEL).read_bytes() == (undisturbed / MODEL).read_bytes()
+
+
+def test_tasks_that_nodes_cannot_share_are_refused() -> None:
+    for tasks in ({}, {"tasks": 3}):
+        with pytest.raises(ConfigError, match="mpi on 2 nodes: expected tasks_per_node, or tasks that they share evenly"):
+            srun.launcher({"mpi": "srun", "nodes": 2, **tasks}, 1)
 
 
 @pytest.mark.parametrize(

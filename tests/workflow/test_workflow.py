@@ -289,10 +289,11 @@ def test_attribution_killed_in_its_middle_ends_in_the_same_results(finished: Pat
     assert results(copy) == results(finished)
 
 
-def test_a_second_run_beside_the_first_touches_nothing(copy: Path) -> None:
+@pytest.mark.parametrize("first_run", [["retmech", "run"], ["snakemake"]])
+def test_a_second_run_beside_the_first_touches_nothing(copy: Path, first_run: list[str]) -> None:
     (copy / MODEL).unlink()
     shutil.rmtree(copy / "work")
-    first = subprocess.Popen(["retmech", "run", "--cores", "1", MODEL], cwd=copy, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen([*first_run, "--cores", "1", MODEL], cwd=copy, stderr=subprocess.DEVNULL)
     while not (copy / "work/run.lock").exists():
         assert first.poll() is None
         time.sleep(0.02)
