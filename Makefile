@@ -32,6 +32,7 @@ bench: $(STAMP)
 	python -m benchmarks.probes
 	python -m benchmarks.simulation
 	python -m benchmarks.recovery
+	python -m benchmarks.plan
 
 docs: $(STAMP)
 	retmech docs
