@@ -1,5 +1,6 @@
 """Wrong configs are refused by path, value and what is allowed; the reference is in step; digests see what matters."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,21 @@ def test_the_reference_is_in_step_with_the_types() -> None:
         assert (ROOT / path).read_text(encoding="utf-8") == text, "run `make docs`"
 
 
-def test_code_digest_covers_what_a_stage_imports_and_only_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def forget() -> Iterator[Callable[[], None]]:
+    """Digests that this process has taken are forgotten when that is called, and in the end."""
+
+    def forget() -> None:
+        provenance.code_digest.cache_clear()
+        provenance._imports.cache_clear()
+
+    yield forget
+    forget()
+
+
+def test_code_digest_covers_what_a_stage_imports_and_only_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
+) -> None:
     closure = provenance._closure(["retmech.stages.reduce"])
     assert {"retmech.stages.reduce", "retmech.reduction.factors", "retmech.labels"} <= closure
     assert not any(name.startswith(("retmech.models", "retmech.report", "retmech.cli")) for name in closure)
@@ -136,6 +151,7 @@ def test_code_digest_covers_what_a_stage_imports_and_only_that(tmp_path: Path, m
         target.write_bytes(source.read_bytes())
     (package / "reduction/factors.py").write_text((package / "reduction/factors.py").read_text() + "\n# edited\n")
     monkeypatch.setattr(provenance, "PACKAGE", package)
+    forget()
     after = provenance.code_digest("stages.reduce"), provenance.code_digest("stages.train")
     assert before[0] != after[0]
     assert before[1] == after[1]
