@@ -1,6 +1,5 @@
 """`retmech run`: one pipeline at a time in a folder, and no manual unlocking after a crash."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from retmech.errors import RetmechError
+from retmech.locks import lock
 
 LOCK = Path("work/run.lock")
 HELD = "RETMECH_RUN"  # set in the environment of a run that holds the lock
@@ -30,38 +30,44 @@ def launch(arguments: Sequence[str]) -> None:
     program = str(beside) if beside.exists() else shutil.which("snakemake")
     if program is None:
         raise RetmechError("snakemake is not installed in this environment. Install retmech with its constraints again.")
-    lock = hold()
+    file, held = hold()
     left = [] if {"-n", "--dry-run", "--dryrun"} & set(arguments) else _queued(Path.cwd())
     if left:
         raise RetmechError(
             f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
             f"them with `scancel {' '.join(left)}`; nothing was touched."
         )
-    os.set_inheritable(lock, True)
+    os.set_inheritable(file, True)
     os.environ[HELD] = "1"
     os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    if any(Path(".snakemake/locks").glob("*")):
+    if held and any(Path(".snakemake/locks").glob("*")):
         subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
     os.execv(program, [program, *arguments])
 
 
-def hold() -> int:
-    """Take this folder's lock, which is held as long as the returned file is open in some process.
+def hold() -> tuple[int, bool]:
+    """Take this folder's lock.
+
+    Returns
+    -------
+    file
+        The lock is held as long as this is open in some process.
+    held
+        False in a file system that knows no locks.
 
     Raises
     ------
     RetmechError
-        If another run holds it, or it cannot be taken at all.
+        If another run holds it, or nothing can be written here.
     """
     try:
         LOCK.parent.mkdir(exist_ok=True)
-        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        return file, lock(file, wait=False)
     except BlockingIOError:
         raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
     except OSError as error:
-        raise RetmechError(f"{LOCK} cannot be locked ({error.strerror}). Run in a folder where you may write.") from None
-    return lock
+        raise RetmechError(f"{LOCK} cannot be written ({error.strerror}). Run in a folder where you may write.") from None
 
 
 def hold_unless_held() -> None:

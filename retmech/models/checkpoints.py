@@ -1,6 +1,5 @@
 """Where a training keeps its checkpoints, and what they hold. Nothing in them is executed."""
 
-import fcntl
 import hashlib
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from retmech.errors import RetmechError
+from retmech.locks import lock
 from retmech.models.lightning import Row
 from retmech.provenance import canonical_json
 from retmech.settings import TrainSettings
@@ -32,8 +32,8 @@ def scratch_folder(parent: Path, identity: Mapping[str, Any], processes: int) ->
     digest = hashlib.sha256(canonical_json({**identity, "processes": processes}).encode()).hexdigest()[:16]
     folder = parent / digest
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"lock{_label(processes)}", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(folder / f"lock{_label(processes)}", "w") as file:
+        lock(file.fileno(), wait=True)
         yield folder
 
 
