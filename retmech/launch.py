@@ -22,7 +22,8 @@ def launch(arguments: Sequence[str]) -> None:
     Raises
     ------
     RetmechError
-        If another run is under way in this folder, jobs of one that ended are still queued, or there is no Snakefile.
+        If another run is under way in this folder, jobs of one that ended are still queued, there is no Snakefile, or the path is
+        not one for SLURM.
     """
     if not Path("Snakefile").exists():
         raise RetmechError("there is no Snakefile in this folder. Go to the folder that has retmech's Snakefile and run again.")
@@ -30,6 +31,8 @@ def launch(arguments: Sequence[str]) -> None:
     program = str(beside) if beside.exists() else shutil.which("snakemake")
     if program is None:
         raise RetmechError("snakemake is not installed in this environment. Install retmech with its constraints again.")
+    if any("slurm" in word for word in arguments):
+        _check_paths(Path(sys.executable), Path.cwd())
     file, held = hold()
     left = [] if {"-n", "--dry-run", "--dryrun"} & set(arguments) else _queued(Path.cwd())
     if left:
@@ -74,6 +77,15 @@ def hold_unless_held() -> None:
     """Take the lock for a run that was not started by `retmech run`, which then knows that it is alive."""
     if HELD not in os.environ:
         hold()
+
+
+def _check_paths(*paths: Path) -> None:
+    """Snakemake's SLURM executor does not quote the path of Python; its jobs would all fail at once."""
+    for path in paths:
+        if " " in str(path):
+            raise RetmechError(
+                f"{path}: on SLURM neither the folder of the run nor Python's may have a space in its path. Move it."
+            )
 
 
 def _queued(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,7 @@ def missing() -> list[str]:
     return (
         programs
         + ([] if os.geteuid() == 0 else ["the rights to start it (root)"])
+        + ([f"a path of Python without a space, not {sys.executable}"] if " " in sys.executable else [])
         + [f"a machine without {file}" for file in CONFIGURATION if file.exists()]
     )
 

@@ -47,6 +47,16 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_error(tmp_path: Path, m
         launch.hold()
 
 
+def test_a_path_with_a_space_is_refused_on_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "Snakefile").touch()
+    monkeypatch.chdir(folder)
+    with pytest.raises(RetmechError, match="may have a space in its path"):
+        launch.launch(["--workflow-profile", "profiles/slurm"])
+    assert not (folder / "work").exists()
+
+
 def test_processes_of_one_training_wait_each_for_its_own_predecessor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for rank in ("0", "1"):
