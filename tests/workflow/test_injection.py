@@ -44,8 +44,7 @@ HOSTILE = [
 ]
 
 # Stands in for retmech: keeps what it was called with, and makes whatever it is told to make.
-STUB = f"""#!{sys.executable}
-import json, os, pathlib, sys
+STUB = """import json, os, pathlib, sys
 with open(os.environ["RETMECH_CALLS"], "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
 for word in sys.argv:
@@ -79,7 +78,8 @@ def test_no_word_of_a_config_is_executed(tmp_path: Path) -> None:
     before = files_in(folder)
     (tmp_path / "bin").mkdir()
     stub = tmp_path / "bin/retmech"
-    stub.write_text(STUB)
+    stub.with_suffix(".py").write_text(STUB)
+    stub.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{stub}.py' \"$@\"\n")
     stub.chmod(0o755)
     environment = os.environ | {
         "PATH": f"{stub.parent}{os.pathsep}{os.environ['PATH']}",

@@ -224,6 +224,6 @@ def test_a_dry_run_says_why_in_words(copy: Path) -> None:
     change(copy, "reduce", rank=2)
     (copy / "results/tiny/ln/seed1/performance.nc").unlink()
     said = reasons(copy)
-    assert said["reduce"] == "settings changed: rank null -> 2"
+    assert said["reduce"] == 'settings changed: rank "auto" -> 2'
     assert said["evaluate"] == "not made yet"
     assert said["explain"] == "follows from jobs before it"
