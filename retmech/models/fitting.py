@@ -1,11 +1,12 @@
 """One training: a trainer on whatever devices there are, from the last checkpoint if there is one, to the best weights."""
 
 import logging
+import os
 import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -64,6 +65,8 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
     """
     if module.config.batch_clips < devices.processes:
         raise RetmechError(f"{devices.processes} processes cannot share batches of batch_clips = {module.config.batch_clips}.")
+    if SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) != devices.processes:
+        _disagree(devices, int(os.environ["SLURM_NTASKS"]))  # they would wait for each other in vain
     last = scratch / "last.ckpt"
     history = saved_history(last)
     if finished(history, module.config):
@@ -141,7 +144,11 @@ class _AllProcesses(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare the processes that were asked for with those that met."""
         if processes() != self.devices.processes:
-            raise RetmechError(
-                f"training: {self.devices.processes} processes were asked for (--devices {self.devices.per_node} --nodes "
-                f"{self.devices.nodes}), {processes()} came together. Under SLURM start one task for each device with srun."
-            )
+            _disagree(self.devices, processes())
+
+
+def _disagree(devices: Devices, met: int) -> NoReturn:
+    raise RetmechError(
+        f"training: {devices.processes} processes were asked for (--devices {devices.per_node} --nodes {devices.nodes}), {met} came "
+        "together. Under SLURM start one task for each device with srun."
+    )

@@ -277,6 +277,15 @@ def test_only_one_process_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_first_process(2)
 
 
+def test_fewer_tasks_of_slurm_than_devices_are_an_error_and_not_a_wait(
+    recording: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    with pytest.raises(RetmechError, match=r"2 processes were asked for .*, 1 came together\. Under SLURM"):
+        train({"tiny": recording}, SMALL, "bn_cnn", 1, tmp_path, Devices(2))
+
+
 def test_a_loss_that_is_no_number_stops_with_the_epoch_and_keeps_the_checkpoint(recording: xr.DataTree, tmp_path: Path) -> None:
     fitted(recording, tmp_path, epochs=1)
     before = saved_history(tmp_path / "last.ckpt")
