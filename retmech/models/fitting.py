@@ -148,7 +148,8 @@ class _AllProcesses(pl.Callback):
 
 
 def _disagree(devices: Devices, met: int) -> NoReturn:
+    asked = f"--devices {devices.per_node} --nodes {devices.nodes}"
     raise RetmechError(
-        f"training: {devices.processes} processes were asked for (--devices {devices.per_node} --nodes {devices.nodes}), {met} came "
-        "together. Under SLURM start one task for each device with srun."
+        f"training: {devices.processes} processes were asked for ({asked}), {met} came together. "
+        "Under SLURM start one task for each device with srun."
     )
