@@ -4,28 +4,20 @@
 """
 
 import contextlib
-import csv
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import training
 from benchmarks.compare import Comparison, save, seconds_per_call
+from benchmarks.convergence import converge
 from benchmarks.training import CONFIG, DEVICE, PAPER
-from retmech.insilico import session
 from retmech.models.architectures.bn_cnn import Config
 from retmech.models.convolution import Backend, faster_backend, spatial, spatiotemporal
-from retmech.readers import stanford
 from retmech.settings import IngestSettings, SimulatedMovie, SimulatedScenes, SimulateSettings
 from retmech.stages.evaluate import evaluate
-from retmech.stages.ingest import ingest
-from retmech.stages.simulate import simulate
-from retmech.stages.train import train
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 BATCHES = (16, 64, 256)  # clips of 64 responses
@@ -146,19 +138,12 @@ def kernels() -> None:
 
 def convergence() -> None:
     """Train on 20 minutes of a simulated retina at the paper's geometry and print its correlations."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "naturalscene.h5"
-        session.write(raw, simulate(SIMULATE).sessions["naturalscene"], np.random.default_rng(0))
-        recording = ingest({"naturalscene": stanford.read(raw, INGEST)}, INGEST).gather()
-        model = train({"simulated": recording}, TRAIN, "bn_cnn", 1, Path(folder))["simulated"]
-        with open(Path(folder) / "metrics.csv", newline="") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        final = max(row["validation_correlation"] for row in rows)
-        first = next(row for row in rows if row["validation_correlation"] >= 0.95 * final)
-        found = evaluate(recording, {"bn_cnn": model})
-    print(f"{len(rows)} epochs of {recording['naturalscene/train'].sizes['time']} responses in {rows[-1]['seconds']:.1f} s;")
-    print(f"95 % of the final validation correlation {final:.3f} in epoch {first['epoch']:.0f}, after {first['seconds']:.1f} s")
-    print(found)
+    found = converge(SIMULATE, INGEST, TRAIN)
+    responses = found.recording["naturalscene/train"].sizes["time"]
+    print(f"{len(found.rows)} epochs of {responses} responses in {found.rows[-1]['seconds']:.1f} s;")
+    print(f"95 % of the final validation correlation {found.final:.3f} in epoch {found.first['epoch']:.0f}, ", end="")
+    print(f"after {found.first['seconds']:.1f} s")
+    print(evaluate(found.recording, {"bn_cnn": found.model}))
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ PAGE = Path("docs/config.md")
 INTRODUCTION = """# config.yaml
 
 Made by `make docs` from the types in `retmech/settings.py`, `retmech/probes/` and `retmech/models/architectures/`. Unknown keys
-are refused. A section that runs once per named thing maps names (`[a-z0-9_-]+`, no hyphen first) to settings;
-in `train` and `synthesize` an
-entry's name also says its architecture or probe, unless the key `architecture` or `probe` does. What is left out has the default.
+are refused. A section that runs once per named thing maps names (`[a-z0-9_-]+`, no hyphen first) to settings; in `train` and
+`synthesize` an entry's name also says its architecture or probe, unless the key `architecture` or `probe` does. What is left
+out has the default.
 """
 
 

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
@@ -65,7 +67,7 @@ def fit(module: RetinaModule, data: ClipData, scratch: Path, devices: Devices = 
     """
     if module.config.batch_clips < devices.processes:
         raise RetmechError(f"{devices.processes} processes cannot share batches of batch_clips = {module.config.batch_clips}.")
-    if SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) != devices.processes:
+    if devices.processes > 1 and SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) != devices.processes:
         _disagree(devices, int(os.environ["SLURM_NTASKS"]))  # they would wait for each other in vain
     last = scratch / "last.ckpt"
     history = saved_history(last)
@@ -111,14 +113,21 @@ def _trainer(module: RetinaModule, scratch: Path, devices: Devices, best: ModelC
         deterministic=True,
         callbacks=[_AllProcesses(devices), History(scratch / "metrics.csv"), stopping, best, every, *bar],
         use_distributed_sampler=False,  # ours shares each batch out
-        # What is preempted starts again from the last checkpoint; Lightning need not catch signals for that.
-        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+        plugins=_environment(devices),
         default_root_dir=scratch,
         logger=False,
         enable_progress_bar=bool(bar),
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def _environment(devices: Devices) -> ClusterEnvironment | None:
+    """Who starts the processes; None leaves it to Lightning."""
+    if devices.processes == 1:
+        return LightningEnvironment()  # alone, also in a batch job that has more tasks for other work
+    # What is preempted starts again from the last checkpoint; Lightning need not catch signals for that.
+    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
 
 
 class _MovableCheckpoint(ModelCheckpoint):
