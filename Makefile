@@ -12,7 +12,7 @@ STAMP := .venv/.installed
 
 run: $(STAMP)
 	retmech run --cores $(CORES) $(ARGS)
-	@echo "Done. Open $$(ls results/*/report.html | tr '\n' ' ')"
+	@echo "Done. Open results/report.html"
 
 test: $(STAMP)
 	ruff check
@@ -20,6 +20,7 @@ test: $(STAMP)
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	deno fmt --check --line-width 130 retmech/report/explorer/*.js
 	pytest
 
 bench: $(STAMP)
@@ -33,6 +34,7 @@ bench: $(STAMP)
 	python -m benchmarks.simulation
 	python -m benchmarks.recovery
 	python -m benchmarks.plan
+	python -m benchmarks.page
 
 docs: $(STAMP)
 	retmech docs

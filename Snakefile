@@ -24,12 +24,13 @@ include: "workflow/rules/recover.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/gather.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand("results/{recording}/report.html", recording=RECORDINGS),
+        "results/report.html",
         expand("results/{recording}/readouts.nc", recording=RECORDINGS),
         expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/{recording}/{model}/seed{seed}/recovery.nc", recording=SIMULATED, model=CIRCUIT_MODELS, seed=SEEDS),

@@ -304,10 +304,22 @@ def _report(args: argparse.Namespace) -> None:
     from retmech.stages.report import report
     from retmech.study import read_study
 
-    page = report(read_study(args.folder, args.runs, args.probes), _settings(args))
-    partial = args.output.with_name(f".{args.output.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(args.output)
+    _write_text(report(read_study(args.folder, args.runs, args.probes, args.retina), _settings(args)), args.output)
+
+
+def _gather(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.stages.gather import gather
+
+    found = {name: io.read_dataset(path, schemas.CONSENSUS) for name, path in _named(args.consensus).items()}
+    _write_text(gather(_named(args.pages), found, args.output, _settings(args)), args.output)
+
+
+def _write_text(text: str, path: Path) -> None:
+    """Write a file that is either absent or whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -477,6 +489,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("report", _report, "Make the page of one recording.", "folder", "output")
     for name in ("runs", "probes"):
         sub.add_argument(f"--{name}", nargs="+", required=True)
+    sub.add_argument("--retina", type=Path, help="the simulated retina that was recorded")
+    sub = verb("gather", _gather, "Make one page of the pages of all recordings.", "output")
+    several(sub, "pages")
+    sub.add_argument("--consensus", nargs="*", default=[], metavar="MODEL=PATH", help="consensus over all recordings")
     verb("run", _run, "Run the pipeline; all other arguments go to snakemake.", config=False)
     for name, run, text in (
         ("inspect", _inspect, "Print what is in a file or folder, raw or of a stage."),

@@ -18,6 +18,7 @@ from retmech.settings import (
     ConsensusSettings,
     EvaluateSettings,
     ExplainSettings,
+    GatherSettings,
     Name,
     ObserveSettings,
     RecoverSettings,
@@ -70,6 +71,7 @@ def config_model() -> type[Settings]:
         compare=(CompareSettings, Field(CompareSettings())),
         recover=(RecoverSettings, Field(RecoverSettings())),
         report=(ReportSettings, Field(ReportSettings())),
+        gather=(GatherSettings, Field(GatherSettings())),
     )
 
 

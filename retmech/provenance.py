@@ -29,8 +29,8 @@ def file_digest(path: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the sources of some modules and of all retmech modules they import, directly or not.
 
-    Templates that a module names count as parts of it. Each source is read once by a process:
-    a plan of thousands of jobs asks for the same few digests.
+    A template that a module names counts as a part of it, with all files beside the template. Each source is read once by a
+    process: a plan of thousands of jobs asks for the same few digests.
 
     Parameters
     ----------
@@ -41,9 +41,10 @@ def code_digest(*modules: str) -> str:
     for name in sorted(_closure(f"retmech.{module}" for module in modules)):
         source = _source(name).read_bytes()
         digest.update(name.encode() + b"\0" + source + b"\0")
-        for template in sorted(_source(name).parent.glob("*.j2")):
+        for template in sorted(_source(name).parent.glob("*/*.j2")):
             if template.name.encode() in source:
-                digest.update(template.read_bytes())
+                for part in sorted(template.parent.iterdir()):
+                    digest.update(part.name.encode() + b"\0" + part.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -269,7 +269,16 @@ class RecoverSettings(Settings):
     seed: Seed = Field(1, description="of the draws, and of the weights of the untrained network")
 
 
+class GatherSettings(Settings):
+    """The page of all recordings."""
+
+    largest: float = Field(
+        40.0, ge=0, le=1000, description="MB; above it the page has links to the recordings' own instead of their data"
+    )
+
+
 class ReportSettings(Settings):
     """The page."""
 
     excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")
+    conditions: int = Field(16, ge=1, le=1000, description="most conditions of a probe whose responses are on the page")

@@ -8,6 +8,8 @@ import xarray as xr
 
 from retmech import io, schemas
 
+RECORDED, TRUTH = "recorded retina", "simulated retina"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -33,6 +35,7 @@ class Study:
     runs: dict[str, Run]
     consensus: dict[str, xr.Dataset]  # by model
     retinas: dict[str, xr.DataTree]  # responses of retinas themselves, by what they are
+    retina: xr.Dataset | None = None  # what the simulated one is made of
 
     def responses(self, probe: str) -> dict[str, xr.Dataset]:
         """All responses to one probe, by run or retina."""
@@ -40,7 +43,7 @@ class Study:
         return found | {name: run.responses[probe] for name, run in self.runs.items()}
 
 
-def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Study:
+def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str], retina: Path | None = None) -> Study:
     """Read the results of a recording from ``results/{recording}``; runs are named ``model/seedN``."""
     read = {run: _read_run(folder / run, probes) for run in runs}
     explained = dict.fromkeys(name.partition("/")[0] for name, run in read.items() if run.circuit is not None)
@@ -51,6 +54,7 @@ def read_study(folder: Path, runs: Sequence[str], probes: Sequence[str]) -> Stud
         runs=read,
         consensus={model: io.read_dataset(folder / model / "consensus.nc", schemas.CONSENSUS) for model in explained},
         retinas=_read_retinas(folder),
+        retina=io.read_dataset(retina, schemas.RETINA) if retina else None,
     )
 
 
@@ -71,7 +75,7 @@ def _read_run(folder: Path, probes: Sequence[str]) -> Run:
 
 
 def _read_retinas(folder: Path) -> dict[str, xr.DataTree]:
-    retinas = {"recorded retina": io.read(folder / "observed.nc", schemas.OBSERVED)}
+    retinas = {RECORDED: io.read(folder / "observed.nc", schemas.OBSERVED)}
     if (folder / "truth.nc").exists():
-        retinas["simulated retina"] = io.read(folder / "truth.nc", schemas.TRUTH)
+        retinas[TRUTH] = io.read(folder / "truth.nc", schemas.TRUTH)
     return retinas

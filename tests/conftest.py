@@ -1,5 +1,6 @@
 """A tiny simulated recording, its files and models, made once."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = workspace(tmp_path_factory.mktemp("undisturbed") / "run", small_config(1))
     run("retmech", "run", "--cores", "2", cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run, in a path with a space."""
+    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
+    run("retmech", "run", "--cores", "2", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return shutil.copytree(finished, tmp_path / "copy")

@@ -81,3 +81,16 @@ def of_circuit(circuit: xr.Dataset) -> list[str]:
     left = circuit["circuit_ablation_correlation"].mean("cell").values
     ablated = ", ".join(f"{probe} {float(r):.2f}" for probe, r in zip(circuit["probe"].values, left, strict=True))
     return [first, f"Without these channels the network's responses correlate with the whole network's by {ablated}."]
+
+
+def of_movies(circuit: xr.DataTree) -> list[str]:
+    """Say how well the circuits predict held-out movies that they were not made for (`/movies/{class}`)."""
+    names = {"circuit": "the circuit", "circuit_fixed": "the circuit with fixed weights"}
+    lines = []
+    for movie, node in circuit.children["movies"].children.items():
+        recorded = node.dataset["recorded_correlation"].mean("cell")
+        known = [p for p in names if p in node.dataset["predictor"].values]
+        said = " and ".join(f"{names[p]} with r = {float(recorded.sel(predictor=p)):.2f}" for p in known)
+        model = float(recorded.sel(predictor="model"))
+        lines.append(f"Held-out {movie} is predicted by the model with r = {model:.2f}, by {said}, mean over cells.")
+    return lines

@@ -21,7 +21,7 @@ from retmech.errors import ConfigError
 from tests import formats
 from tests.pipeline import ROOT, change, planned, reasons, run
 
-FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover"}
+FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover", "gather"}
 
 # What a section's entries are settings of: the rules that have them, and the wildcard that says whose they are.
 OWNERS = {
@@ -38,6 +38,7 @@ OWNERS = {
     "compare": (("compare",), None),
     "recover": (("recover",), None),
     "report": (("report",), None),
+    "gather": (("gather",), None),
 }
 # Keys that change which jobs there are, not what one of them does; other tests look at them.
 STRUCTURE = {("train", "shared"), ("consensus", "recordings"), ("compare", "interneurons")}
@@ -188,10 +189,11 @@ def test_an_edited_module_reruns_the_stages_that_use_it(copy: Path, tmp_path: Pa
     package = shutil.copytree(ROOT / "retmech", tmp_path / "edited" / "retmech")
     assert planned(copy, PYTHONPATH=str(package.parent)) == set()
     for module, rules in (
-        ("reduction/types.py", {"consensus", "report"}),
+        ("reduction/types.py", {"consensus", "report", "gather"}),
         ("probes/latency.py", {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *FOLLOW_REDUCE}),
-        ("report/recording.py", {"report"}),
-        ("report/page.html.j2", {"report"}),
+        ("report/tables.py", {"report", "gather"}),
+        ("report/explorer/page.html.j2", {"report", "gather"}),
+        ("report/explorer/circuit.js", {"report", "gather"}),
         ("reasons.py", set()),
     ):
         path = package / module

@@ -210,6 +210,19 @@ def comparison_files(wildcards):
     return [f"results/{wildcards.recording}/{run}/interneurons.nc" for run in runs]
 
 
+def simulated_retina(wildcards):
+    """The simulated retina that was recorded, if one was."""
+    return retina_file(wildcards) if wildcards.recording in SIMULATED else []
+
+
+def simulated_retina_argument(wildcards, input):
+    return ["--retina", input.retina] if input.retina else []
+
+
+def consensus_argument(wildcards, input):
+    return ["--consensus", *named(CIRCUIT_MODELS, input.consensus)] if input.consensus else []
+
+
 def retina_arguments(wildcards, input):
     return named(["recorded", "simulated"][: len(input.retinas)], input.retinas)
 

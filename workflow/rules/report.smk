@@ -6,6 +6,7 @@ rule report:
         probes=expand("results/{{recording}}/probes/{probe}.nc", probe=PROBES),
         responses=expand("results/{{recording}}/{run}/responses/{probe}.nc", run=all_runs(MODELS), probe=PROBES),
         retinas=retina_files,
+        retina=simulated_retina,
         attributions=expand("results/{{recording}}/{run}/attributions/{probe}.nc", run=all_runs(CIRCUIT_MODELS), probe=PROBES),
         reductions=expand("results/{{recording}}/{run}/reduction.nc", run=all_runs(CIRCUIT_MODELS)),
         consensus=expand("results/{{recording}}/{model}/consensus.nc", model=CIRCUIT_MODELS),
@@ -30,6 +31,7 @@ rule report:
         code=code("report"),
         runs=all_runs(MODELS),
         probes=PROBES,
+        retina=simulated_retina_argument,
     shell:
         "retmech report --config {params.config:q} --folder results/{wildcards.recording:q} --runs {params.runs:q}"
-        " --probes {params.probes:q} --output {output:q} &> {log:q}"
+        " --probes {params.probes:q} {params.retina:q} --output {output:q} &> {log:q}"
