@@ -47,20 +47,8 @@ GROUPS = {
 }
 TITLES = {"insilico": "Simulated retina", "running": "Command line and runs"}
 STAGES = [
-    "simulate",
-    "ingest",
-    "train",
-    "evaluate",
-    "synthesize",
-    "respond",
-    "observe",
-    "truth",
-    "summarize",
-    "attribute",
-    "reduce",
-    "consensus",
-    "explain",
-    "export",
+    *("simulate", "ingest", "train", "evaluate", "synthesize", "respond", "observe", "truth", "summarize"),
+    *("attribute", "reduce", "consensus", "explain", "export", "recover", "compare", "report"),
 ]
 
 
