@@ -1,4 +1,4 @@
-"""A tiny simulated recording, its files and models, made once."""
+"""A tiny simulated recording, its files and models, and the runs of the tiny configs, made once."""
 
 from pathlib import Path
 
@@ -46,5 +46,13 @@ def recording(raw_files: dict[str, Path]) -> xr.DataTree:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of the small config."""
     folder = workspace(tmp_path_factory.mktemp("undisturbed") / "run", small_config(1))
+    run("retmech", "run", "--cores", "2", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an undisturbed run of the tiny config, in a path with a space."""
+    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
     run("retmech", "run", "--cores", "2", cwd=folder)
     return folder

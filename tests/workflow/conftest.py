@@ -1,19 +1,9 @@
-"""One undisturbed run of the tiny config, shared by all tests of the workflow."""
+"""Copies of the one undisturbed run, to be changed."""
 
 import shutil
 from pathlib import Path
 
 import pytest
-
-from tests.pipeline import run, workspace
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run, in a path with a space."""
-    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
-    run("retmech", "run", "--cores", "2", cwd=folder)
-    return folder
 
 
 @pytest.fixture
