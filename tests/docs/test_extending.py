@@ -46,9 +46,7 @@ def test_a_recording_a_model_and_a_probe_of_the_guide_end_in_complete_attributio
 
     architecture = registry.load("architecture", "subunit")
     config = architecture.Config(history=200, channels=3, kernel=5, epochs=2)
-    model = train({"one": io.read(tmp_path / "recording.nc", schemas.RECORDING)}, config, "subunit", 1, tmp_path)[
-        "one"
-    ]
+    model = train({"one": io.read(tmp_path / "recording.nc", schemas.RECORDING)}, config, "subunit", 1, tmp_path)["one"]
     io.write(model, schemas.MODEL, tmp_path / "model.nc", Provenance())
     loss = model["train_loss"].values
     assert len(loss) == 2
