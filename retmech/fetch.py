@@ -58,6 +58,7 @@ NEURAL_CODE = (
     "https://stacks.stanford.edu/file/druid:rk663dm5577/neural_code_data.zip",
     "https://huggingface.co/datasets/open-retina/open-retina/resolve/main/baccus_lab/maheswaranathan_2023/neural_code_data.zip",
 )
+#: Name -> what can be fetched.
 PUBLIC = {
     "maheswaranathan2023": PublicData(
         citation="Maheswaranathan et al., Neuron 2023; doi:10.25740/rk663dm5577 (salamander ganglion cells)",

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from retmech.settings import QualitySettings
 
-INTERVAL = (0.025, 0.975)  # quantiles of the confidence intervals
+INTERVAL = (0.025, 0.975)  #: quantiles of the confidence intervals
 
 
 def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 FloatArray = NDArray[np.float64]
-NONE = -1  # stands for no pathway
+NONE = -1  #: stands for no pathway
 
 
 @dataclass(frozen=True)

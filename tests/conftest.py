@@ -1,6 +1,5 @@
-"""A tiny simulated recording, its files and models, made once."""
+"""A tiny simulated recording, its files and models, and the runs of the tiny configs, made once."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +52,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run, in a path with a space."""
+    """The folder of an undisturbed run of the tiny config, in a path with a space."""
     folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
     run("retmech", "run", "--cores", "2", cwd=folder)
     return folder
-
-
-@pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, to be changed."""
-    return shutil.copytree(finished, tmp_path / "copy")

@@ -60,9 +60,10 @@ def random_sets(n_channels: int, size: int, draws: int, seed: int) -> Chosen:
 
 
 def correlation(reduced: NDArray[np.floating], response: NDArray[np.floating]) -> FloatArray:
-    """Correlation of reduced and full responses (..., cell) over all but cells, (cell,), defined as in :func:`faithfulness`.
+    """Correlation of reduced and full responses (..., cell) over all but cells, (cell,).
 
-    NaN where the full response is constant but for rounding; 0 where the reduced one alone is.
+    Defined as by :func:`retmech.circuit.faithfulness.faithfulness`: NaN where the full response is constant
+    but for rounding; 0 where the reduced one alone is.
     """
     a, b = (x.reshape(-1, x.shape[-1]).T.astype(np.float64) for x in (reduced, response))
     floor = ROUNDING * (b**2).mean(axis=1)

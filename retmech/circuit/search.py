@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from retmech.circuit.faithfulness import Chosen, FloatArray, Moments, on_all_probes, score
 
-EXHAUSTIVE = 16  # channels up to which all choices are looked at
+EXHAUSTIVE = 16  #: channels up to which all choices are looked at
 
 Score = Callable[[Chosen], FloatArray]  # (choice, channel) -> (choice,)
 

@@ -14,7 +14,7 @@ from retmech.settings import IngestSettings
 
 Times = NDArray[np.float64]
 
-BREAK = 0.25  # s; a longer gap between two frames ends a run: what was on the screen meanwhile is not known
+BREAK = 0.25  #: s; a longer gap between two frames ends a run: what was on the screen meanwhile is not known
 DRIFT = 1e-4  # change of the frame rate over a session that is worth a word
 
 

@@ -12,7 +12,7 @@ from retmech.settings import Split, Weighting
 
 SIGNS = ("excitation", "suppression")
 FLOOR = 0.05  # a block counts as if it had at least this share of the strongest block's root mean square
-CHUNKS = 10  # runs of time that each probe is cut into when time is held out
+CHUNKS = 10  #: runs of time that each probe is cut into when time is held out
 
 Matrix = NDArray[np.float64]
 Probes = Mapping[str, xr.Dataset]

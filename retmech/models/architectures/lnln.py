@@ -29,7 +29,7 @@ class Config(TrainSettings):
 
 
 class LNLN(Network):
-    """rate_k = scale_k softplus(norm(sum_i |w_ki| relu(norm(f_i * s))))."""
+    """``rate_k = scale_k softplus(norm(sum_i |w_ki| relu(norm(f_i * s))))``."""
 
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
         super().__init__(cells)

@@ -148,7 +148,7 @@ class Stacked(Network):
         return folded(self.norm_1, (kernel, self.norm_2), readout, self.norm_3, self.rate_scale, shape)
 
     def channel_gain(self) -> Tensor:
-        """The first batch norm's |gamma| / sigma."""
+        """The first batch norm's ``|gamma| / sigma``."""
         return self.norm_1.gain().detach()
 
 
