@@ -16,6 +16,7 @@ from retmech.settings import (
     AttributeSettings,
     CompareSettings,
     ConsensusSettings,
+    DrawSettings,
     EvaluateSettings,
     ExplainSettings,
     Name,
@@ -69,6 +70,7 @@ def config_model() -> type[Settings]:
         explain=(ExplainSettings, Field(ExplainSettings())),
         compare=(CompareSettings, Field(CompareSettings())),
         recover=(RecoverSettings, Field(RecoverSettings())),
+        draw=(DrawSettings, Field(DrawSettings())),
         report=(ReportSettings, Field(ReportSettings())),
     )
 

@@ -273,3 +273,9 @@ class ReportSettings(Settings):
     """The page."""
 
     excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")
+
+
+class DrawSettings(Settings):
+    """The figures for papers."""
+
+    excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")
