@@ -26,7 +26,7 @@ def channels(circuit: xr.Dataset) -> Figure:
             continue
         c = order[place]
         draw_filters(above, below, circuit, c)
-        kept = "in the circuit" if circuit["in_circuit"].values[c] else ""
+        kept = "kept" if circuit["in_circuit"].values[c] else ""
         above.set_title(
             f"{circuit['channel'].values[c]}: {polarity(circuit, c)}\n{1e3 * circuit['time_to_peak'].values[c]:.0f} ms\n"
             f"{circuit['channel_factor'].values[c]}\n{kept}",

@@ -58,13 +58,13 @@ def ranks(reduction: xr.Dataset) -> Figure:
     entries.set_ylabel("relative error of NMF")
     stable.plot(rank, reduction["restart_stability"], "o-", color=colour(0), label="restarts")
     stable.plot(rank, reduction["split_stability"], "s-", color=colour(2), label="halves of the time")
-    stable.set_ylabel("agreement of loadings (cosine)")
+    stable.set_ylabel("agreement of loadings\n(cosine)")
     labels = {"nmf": "NMF", "pca": "PCA", "kmeans": "k-means", "dictionary": "sparse dictionary"}
     for i, method in enumerate(reduction["algorithm"].values):
         error = reduction["time_error"].sel(algorithm=method).mean("time_fold")
         line = "o--" if method == "pca" else "o-"  # PCA and NMF often lie on each other
         times.plot(rank, error, line, ms=2.5, color=colour(i), label=labels.get(str(method), str(method)))
-    times.set_ylabel("relative error, times held out")
+    times.set_ylabel("relative error,\ntimes held out")
     for axes in (entries, stable, times):
         axes.axvline(reduction.sizes["factor"], color=GREY, ls=":", lw=0.8, label="number used")
         axes.set_xlabel("number of factors")

@@ -40,7 +40,7 @@ def mechanism(name: str, probe: xr.Dataset, response: xr.Dataset, attributions: 
     reduced.set_xlabel("time (s)")
     reduced.set_ylabel("rate (Hz)")
     r = float(found["circuit_correlation"].sel(candidate="circuit")[cell])
-    reduced.set_title(f"circuit and model, r = {r:.2f} over all conditions", fontweight="normal")
+    reduced.set_title(f"circuit and model, r = {r:.2f}", fontweight="normal")
     reduced.legend(loc="upper left", bbox_to_anchor=(0, -0.28), ncols=3)
     for axes in (stimulus, stacked):
         axes.tick_params(labelbottom=False)
@@ -66,7 +66,7 @@ def _stacked(axes: Axes, attributions: xr.Dataset, condition: int, cell: int) ->
     axes.plot(time, attributions["response"].values[condition, :, cell], color="black", lw=0.8, label="rate")
     axes.set_ylabel("rate (Hz)")
     axes.set_title(f"{attributions['cell'].values[cell]}: sum of its channels", fontweight="normal")
-    axes.legend(*legend_once(*axes.get_legend_handles_labels()), loc="upper left", bbox_to_anchor=(0, 0), ncols=5)
+    axes.legend(*legend_once(*axes.get_legend_handles_labels()), loc="upper left", bbox_to_anchor=(-0.1, 0), ncols=4, handlelength=1.2)
 
 
 def _filters(figure: Figure, grid: object, found: xr.Dataset, c: int, place: int) -> Axes:
@@ -96,7 +96,8 @@ def _wiring(axes: Axes, found: xr.Dataset, chosen: list[int], cell: int) -> None
     step = len(chosen) / len(cells)
     for i, c in enumerate(chosen):
         for j, k in enumerate(cells):
-            start, end = (i + 0.5, 0.9), ((j + 0.5) * step, 0.13)
+            aside = 0.09 * step * (i - (len(chosen) - 1) / 2)  # so that no end hides another
+            start, end = (i + 0.5, 0.9), ((j + 0.5) * step + aside, 0.15)
             names = f"{found['channel'].values[c]} to {found['cell'].values[k]}"
             connect(axes, Connection(start, end, float(strength[k, c]), largest, bool(effect[k, c] >= 0), names), largest)
     for i, c in enumerate(chosen):

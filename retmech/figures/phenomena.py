@@ -55,10 +55,8 @@ def _ahead(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
 
 PHENOMENA = {
     "omitted_flash": Phenomenon("omitted flash", "last_flash", "period", "peak_time", "slope 1", _slope_of_one),
-    "latency": Phenomenon("latency", "onset", "contrast", "peak_latency", "falls with log contrast", _falls),
-    "motion_reversal": Phenomenon(
-        "motion reversal", "reversal", "reversal_position", "burst_delay", "a burst, always as late", _same
-    ),
+    "latency": Phenomenon("latency", "onset", "contrast", "peak_latency", "falls (log contrast)", _falls),
+    "motion_reversal": Phenomenon("motion reversal", "reversal", "reversal_position", "burst_delay", "one fixed delay", _same),
     "motion_anticipation": Phenomenon("motion anticipation", "crossing", "velocity", "lead_distance", "lead above 0", _ahead),
 }
 
@@ -225,7 +223,8 @@ def _readout(axes: Axes, responses: Responses, shown: str, phenomenon: Phenomeno
         x, y, error = _points(responses[name], phenomenon, cell)
         shade, marker = mark(name, names)
         size, width = (4, 1.2) if name == shown else (3, 0.6)
-        axes.errorbar(x, y, error, fmt=f"{marker}-", color=shade, ms=size, lw=width, elinewidth=0.6, label=name)
+        line = "" if phenomenon.sweep == "velocity" else "-"  # at a speed there are two directions
+        axes.errorbar(x, y, error, fmt=marker + line, color=shade, ms=size, lw=width, elinewidth=0.6, label=name)
         if name == shown and len(x):
             phenomenon.guide(axes, x, y)
     attributes = {n: responses[shown][n].attrs for n in (phenomenon.readout, phenomenon.sweep)}
@@ -237,11 +236,19 @@ def _readout(axes: Axes, responses: Responses, shown: str, phenomenon: Phenomeno
     if phenomenon.sweep == "contrast":
         axes.set_xscale("log")
         axes.minorticks_off()
-        sizes = np.unique(np.abs(responses[shown]["contrast"].values))
-        sizes = sizes[sizes > 0]
-        axes.set_xticks(sizes[:: max(1, len(sizes) // 4)], [f"{s:g}" for s in sizes[:: max(1, len(sizes) // 4)]])
+        sizes = _apart(np.unique(np.abs(responses[shown]["contrast"].values)))
+        axes.set_xticks(sizes, [f"{s:g}" for s in sizes])
     if not any(np.isfinite(response[phenomenon.readout].values[:, cell]).any() for response in responses.values()):
         axes.text(0.5, 0.5, "no response", ha="center", transform=axes.transAxes, color=GREY)
+
+
+def _apart(sizes: np.ndarray, ratio: float = 1.4) -> list[float]:
+    """Some of these numbers, in rising order, that have room for their names on a logarithmic axis."""
+    chosen: list[float] = []
+    for size in sizes[sizes > 0].tolist():
+        if not chosen or size >= ratio * chosen[-1]:
+            chosen.append(size)
+    return chosen
 
 
 def _points(response: xr.Dataset, phenomenon: Phenomenon, cell: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -26,8 +26,9 @@ def stimulus_and_responses(probe: xr.Dataset, attributions: xr.Dataset, response
     condition = in_words(response["condition"].values[example])
     for column in (0, 1):
         draw_stimulus(axes[0, column], probe, example)
-    axes[0, 0].set_title(f"stimulus, {condition}; below: all conditions")
-    axes[0, 1].set_title(f"stimulus, {condition}; below: attributions")
+    axes[1, 0].set_title("responses to all conditions", fontweight="normal")
+    axes[1, 1].set_title("attributions to channels", fontweight="normal")
+    figure.suptitle(f"{probe.attrs['probe']}, {condition}", x=0.01, ha="left")
     net = channel_attribution(attributions).values[example]
     for i, cell in enumerate(cells):
         draw_responses(axes[i + 1, 0], response, i)
@@ -38,11 +39,11 @@ def stimulus_and_responses(probe: xr.Dataset, attributions: xr.Dataset, response
         axes[-1, column].set_xlabel("time (s)")
     axes[-1, 1].set_xlim(time[0], time[-1])
     handles, labels = legend_once(*axes[1, 1].get_legend_handles_labels())
-    figure.legend(handles, labels, loc="outside lower right", ncols=min(6, len(labels)))
+    figure.legend(handles, labels, loc="outside lower right", ncols=min(4, len(labels)))
     lines = axes[1, 0].lines
     shown = np.unique(np.linspace(0, len(lines) - 1, 5).astype(int)).tolist()
     figure.legend(
-        [lines[i] for i in shown], [str(lines[i].get_label()) for i in shown], loc="outside lower left", ncols=min(3, len(shown))
+        [lines[i] for i in shown], [str(lines[i].get_label()) for i in shown], loc="outside lower left", ncols=min(2, len(shown))
     )
     return figure
 
