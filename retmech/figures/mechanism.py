@@ -66,7 +66,9 @@ def _stacked(axes: Axes, attributions: xr.Dataset, condition: int, cell: int) ->
     axes.plot(time, attributions["response"].values[condition, :, cell], color="black", lw=0.8, label="rate")
     axes.set_ylabel("rate (Hz)")
     axes.set_title(f"{attributions['cell'].values[cell]}: sum of its channels", fontweight="normal")
-    axes.legend(*legend_once(*axes.get_legend_handles_labels()), loc="upper left", bbox_to_anchor=(-0.1, 0), ncols=4, handlelength=1.2)
+    axes.legend(
+        *legend_once(*axes.get_legend_handles_labels()), loc="upper left", bbox_to_anchor=(-0.1, 0), ncols=4, handlelength=1.2
+    )
 
 
 def _filters(figure: Figure, grid: object, found: xr.Dataset, c: int, place: int) -> Axes:

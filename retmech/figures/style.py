@@ -30,6 +30,7 @@ STYLE: dict[Any, Any] = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 4,
+    "axes.titley": 1.0,  # not sought anew in every drawing: no axis stands above a panel
     "axes.labelpad": 2,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,

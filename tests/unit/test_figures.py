@@ -1,6 +1,11 @@
 """Figures as files: their tables say what is drawn, whatever it is; the same figure is the same bytes; papers' figures."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from retmech import registry
+from retmech.errors import FileError
 from retmech.figures.diagram import Connection
 from retmech.figures.files import written
 from retmech.figures.mechanism import important_channels, mechanism
@@ -21,6 +27,7 @@ from retmech.figures.phenomena import PHENOMENA, clearest_cell, columns, phenome
 from retmech.figures.readouts import of_cells
 from retmech.figures.style import in_words, style, with_unit
 from retmech.figures.table import table
+from retmech.folders import write_folder
 from retmech.geometry import Geometry
 from retmech.labels import cell_coordinate
 from retmech.readouts import answered
@@ -208,6 +215,32 @@ def test_the_same_figure_is_the_same_bytes_with_letters_that_stay_letters() -> N
     )
 
 
+SHARED = """
+import hashlib
+from matplotlib.figure import Figure
+from retmech.figures.files import written
+from retmech.figures.style import style
+with style():
+    figure = Figure(figsize=(7, 6.5))
+    for i, axes in enumerate(figure.subplots(5, 2, sharex=True).flat):
+        axes.plot([0, 1], [2, 30 ** i], label=f"line {i}")
+        axes.set_ylabel(f"cell {i}")
+    figure.suptitle("title", x=0.01, ha="left")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
+print([hashlib.sha256(content).hexdigest() for content in written(figure, "name").values()])
+"""
+
+
+def test_the_bytes_do_not_depend_on_the_order_in_which_python_hashes() -> None:
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", SHARED], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(made) == 1
+
+
 def test_units_are_printed_as_people_write_them() -> None:
     assert in_words("reversal at -150 um") == "reversal at -150 µm"
     assert with_unit("speed", "um/s") == "speed (µm/s)"
@@ -330,3 +363,21 @@ def test_a_mechanism_has_the_circuits_channels_with_their_signs_and_strengths(pr
     assert important_channels(circuit.to_dataset().sel(probe="latency"), 0) == [0, 1]
     none = circuit.to_dataset().sel(probe="latency").assign(in_circuit=("channel", [0, 0, 0]))
     assert important_channels(none, 0) == [0, 2, 1]
+
+
+def test_a_folder_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
+    def broken() -> Iterator[tuple[str, bytes]]:
+        yield "new", b"half"
+        raise RuntimeError("stopped")
+
+    folder = tmp_path / "figures"
+    write_folder(folder, [("old", b"1")])
+    with pytest.raises(RuntimeError):
+        write_folder(folder, broken())
+    assert [p.name for p in tmp_path.rglob("*")] == ["figures", "old"]
+    write_folder(folder, [("new", b"2")])
+    assert [p.name for p in folder.iterdir()] == ["new"]
+    folder = tmp_path / "file"
+    folder.write_text("")
+    with pytest.raises(FileError, match="cannot be written"):
+        write_folder(folder / "figures", [("new", b"2")])
