@@ -23,6 +23,7 @@ include: "workflow/rules/explain.smk"
 include: "workflow/rules/recover.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/draw.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/gather.smk"
 
@@ -32,6 +33,8 @@ rule all:
     input:
         "results/report.html",
         expand("results/{recording}/readouts.nc", recording=RECORDINGS),
+        expand("results/{recording}/figures", recording=RECORDINGS),
+        expand("results/{recording}/{model}/seed{seed}/figures", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/{recording}/{model}/seed{seed}/recovery.nc", recording=SIMULATED, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),

@@ -286,6 +286,45 @@ def _export(args: argparse.Namespace) -> None:
         partial.replace(args.output / name)
 
 
+def _draw(args: argparse.Namespace) -> None:
+    from retmech import io, schemas
+    from retmech.folders import write_folder
+    from retmech.stages.draw import RETINAS, Mechanism, Overview, draw
+
+    if (args.recording is None) == (args.circuit is None):
+        raise ConfigError("expected either --recording, for what all runs have in common, or --circuit, for one run")
+    probes = {name: io.read_dataset(path, schemas.PROBE, lazy=True) for name, path in _named(args.probe).items()}
+    responses: dict[str, dict[str, Any]] = {}
+    for name, path in _named(args.responses).items():
+        run, _, probe = name.rpartition("/")
+        responses.setdefault(run, {})[probe] = io.read_dataset(path, schemas.RESPONSE)
+    for name, path in _named(args.retinas).items():
+        tree = io.read(path, {"recorded": schemas.OBSERVED, "simulated": schemas.TRUTH}[name])
+        responses[RETINAS[name]] = {probe: group.to_dataset() for probe, group in tree.children.items()}
+    results: Overview | Mechanism
+    if args.recording is not None:
+        results = Overview(
+            recording=io.read(args.recording, schemas.RECORDING, lazy=True),
+            models={run: io.read(path, schemas.MODEL) for run, path in _named(args.model).items()},
+            performance={run: io.read(path, schemas.PERFORMANCE) for run, path in _named(args.performance).items()},
+            probes=probes,
+            responses=responses,
+            consensus={model: io.read_dataset(path, schemas.CONSENSUS) for model, path in _named(args.consensus).items()},
+        )
+    else:
+        results = Mechanism(
+            name=next(iter(responses)),
+            probes=probes,
+            responses=responses,
+            attributions={name: io.read(p, schemas.ATTRIBUTIONS, lazy=True) for name, p in _named(args.attributions).items()},
+            reduction=io.read_dataset(args.reduction, schemas.REDUCTION),
+            circuit=io.read(args.circuit, schemas.CIRCUIT),
+            recovery=None if args.recovery is None else io.read_dataset(args.recovery, schemas.RECOVERY),
+            interneurons=None if args.interneurons is None else io.read_dataset(args.interneurons, schemas.INTERNEURONS),
+        )
+    write_folder(args.output, draw(results, _settings(args)))
+
+
 def _recording(path: Path, lazy: bool = False) -> Any:
     """The cells of a recording that models are trained on."""
     from retmech import io, schemas
@@ -486,6 +525,7 @@ def _parser() -> argparse.ArgumentParser:
     threads(sub)
     threads(verb("compare", _compare, "Hold channels against recorded interneurons.", "model", "reduction", "output"))
     verb("export", _export, "Write the circuit as a PyTorch module and as tables.", "circuit", "output", config=False)
+    _draw_arguments(verb("draw", _draw, "Draw every panel for papers, of a recording or of one run.", "output"))
     sub = verb("report", _report, "Make the page of one recording.", "folder", "output")
     for name in ("runs", "probes"):
         sub.add_argument(f"--{name}", nargs="+", required=True)
@@ -508,6 +548,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--folder", type=Path, default=Path("data"))
     verb("docs", _docs, "Write the config's schema and reference.", config=False).add_argument("--folder", type=Path, default=".")
     return parser
+
+
+def _draw_arguments(sub: argparse.ArgumentParser) -> None:
+    """Those of both kinds of drawings; a kind's own are left out of the other."""
+    for name in ("probe", "responses"):
+        sub.add_argument(f"--{name}", nargs="+", required=True, metavar="NAME=PATH")
+    for name in ("retinas", "model", "performance", "consensus", "attributions"):
+        sub.add_argument(f"--{name}", nargs="*", default=[], metavar="NAME=PATH")
+    for name in ("recording", "reduction", "circuit", "recovery", "interneurons"):
+        sub.add_argument(f"--{name}", type=Path)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from retmech.settings import (
     AttributeSettings,
     CompareSettings,
     ConsensusSettings,
+    DrawSettings,
     EvaluateSettings,
     ExplainSettings,
     GatherSettings,
@@ -70,6 +71,7 @@ def config_model() -> type[Settings]:
         explain=(ExplainSettings, Field(ExplainSettings())),
         compare=(CompareSettings, Field(CompareSettings())),
         recover=(RecoverSettings, Field(RecoverSettings())),
+        draw=(DrawSettings, Field(DrawSettings())),
         report=(ReportSettings, Field(ReportSettings())),
         gather=(GatherSettings, Field(GatherSettings())),
     )
@@ -267,6 +269,8 @@ def _cross_checks(config: dict[str, Any]) -> list[str]:
             problems.append(f"explain.channels = {kept}: {model} has only {channels} channels")
         if channels and rank != "auto" and rank > 2 * channels:
             problems.append(f"reduce.rank = {rank}: {model} allows {2 * channels}, two for each channel")
+    if "figures" in config["train"]:
+        problems.append("train.figures: the folder of a recording's figures has this name. Give the model another.")
     if len(set(config["seeds"])) < len(config["seeds"]):
         problems.append(f"seeds = {config['seeds']}: a seed stands there twice")
     return problems

@@ -73,8 +73,8 @@ def _readouts(name: str, module: Any) -> Iterator[str]:
 
 def write(folder: Path) -> None:
     """Write the page and its pictures below a folder."""
-    from retmech.report.stimuli import stimuli
-    from retmech.report.style import style
+    from retmech.figures.stimuli import stimuli
+    from retmech.figures.style import style
 
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
     for name in registry.names("probe"):
@@ -82,5 +82,5 @@ def write(folder: Path) -> None:
             config = registry.load("probe", name).Config()
             with style():
                 picture = stimuli(synthesize(GEOMETRY, config, name).gather().to_dataset())
-                picture.savefig(folder / IMAGES / f"{name}.png", dpi=80, metadata={"Software": None})
+                picture.savefig(folder / IMAGES / f"{name}.png", dpi=110, metadata={"Software": None})
     (folder / PAGE).write_text(page(), encoding="utf-8")

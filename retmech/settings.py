@@ -282,3 +282,9 @@ class ReportSettings(Settings):
 
     excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")
     conditions: int = Field(16, ge=1, le=1000, description="most conditions of a probe whose responses are on the page")
+
+
+class DrawSettings(Settings):
+    """The figures for papers."""
+
+    excerpt: float = Field(8.0, gt=0, le=600, description="length of test movie shown, s")

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retmech.circuit.words import in_words as in_words
 from retmech.models.network import Network
-
-FAST = 0.085  # s; filters that peak later are slow
-BIPHASIC = 0.3  # index from which a filter is called biphasic
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,3 @@ def channel_filters(network: Network) -> NDArray[np.floating]:
 def describe_channels(network: Network, lag: NDArray[np.floating]) -> list[Description]:
     """Describe all channels of the first layer."""
     return [describe(weight, lag) for weight in channel_filters(network)]
-
-
-def in_words(polarity: int, time_to_peak: float, biphasic_index: float) -> str:
-    """Return the three words of a filter, such as ``OFF, slow, monophasic``."""
-    return ", ".join(
-        (
-            "ON" if polarity > 0 else "OFF",
-            "fast" if time_to_peak <= FAST else "slow",
-            "biphasic" if biphasic_index >= BIPHASIC else "monophasic",
-        )
-    )

@@ -52,7 +52,7 @@ def test_the_examples_are_valid(example: Path) -> None:
         ("synthesize.latency.flash", "long", "synthesize.latency.flash = 'long': Input should be a valid number"),
         ("reduce.rank", 0, "reduce.rank = 0: Input should be greater than or equal to 1"),
         ("reduce.rank", float("nan"), "reduce.rank = nan"),
-        ("redcue", {}, "redcue = {}: there is no such key. Allowed: attribute, compare, consensus, evaluate,"),
+        ("redcue", {}, "redcue = {}: there is no such key. Allowed: attribute, compare, consensus, draw, evaluate,"),
         ("simulate.three_pathway.whitenoise.block", 3, "simulate.three_pathway.whitenoise.block = 3: there is no such key"),
         ("evaluate.baselines", ["absent"], "evaluate.baselines = 'absent': there is no such model; train: bn_cnn, ln"),
         ("train.ln.stimulus", ["gratings"], "train.ln.stimulus = ['gratings']: recording 'insilico' has only naturalscene"),

@@ -51,7 +51,7 @@ for word in sys.argv:
     path = pathlib.Path(word.partition("=")[2] if "=results/" in word else word)
     if path.parts[:1] == ("results",) and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if path.name == "circuit" else path.touch()
+        path.mkdir() if path.name in {"circuit", "figures"} else path.touch()
 """
 
 
@@ -99,7 +99,19 @@ def test_no_word_of_a_config_is_executed(tmp_path: Path) -> None:
     assert settings["compare"] == validated["compare"]
     given_files = {word for call in calls if call[0] == "ingest" for word in call if word.startswith("naturalscene=")}
     assert given_files == {f"naturalscene={paths['naturalscene']}" for paths in config["recordings"].values()}
-    verbs = {"ingest", "train", "evaluate", "synthesize", "respond", "attribute", "reduce", "explain", "compare", "report"}
+    verbs = {
+        "ingest",
+        "train",
+        "evaluate",
+        "synthesize",
+        "respond",
+        "attribute",
+        "reduce",
+        "explain",
+        "compare",
+        "draw",
+        "report",
+    }
     assert verbs <= {call[0] for call in calls}
 
 

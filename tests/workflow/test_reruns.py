@@ -21,7 +21,7 @@ from retmech.errors import ConfigError
 from tests import formats
 from tests.pipeline import ROOT, change, planned, reasons, run
 
-FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover", "gather"}
+FOLLOW_REDUCE = {"reduce", "consensus", "explain", "export", "draw", "draw_run", "report", "recover", "gather"}
 
 # What a section's entries are settings of: the rules that have them, and the wildcard that says whose they are.
 OWNERS = {
@@ -37,6 +37,7 @@ OWNERS = {
     "explain": (("explain",), None),
     "compare": (("compare",), None),
     "recover": (("recover",), None),
+    "draw": (("draw",), None),
     "report": (("report",), None),
     "gather": (("gather",), None),
 }
@@ -189,8 +190,9 @@ def test_an_edited_module_reruns_the_stages_that_use_it(copy: Path, tmp_path: Pa
     package = shutil.copytree(ROOT / "retmech", tmp_path / "edited" / "retmech")
     assert planned(copy, PYTHONPATH=str(package.parent)) == set()
     for module, rules in (
-        ("reduction/types.py", {"consensus", "report", "gather"}),
+        ("reduction/types.py", {"consensus", "draw", "report", "gather"}),
         ("probes/latency.py", {"synthesize", "respond", "observe", "truth", "summarize", "attribute", *FOLLOW_REDUCE}),
+        ("figures/recording.py", {"draw", "draw_run"}),
         ("report/tables.py", {"report", "gather"}),
         ("report/explorer/page.html.j2", {"report", "gather"}),
         ("report/explorer/circuit.js", {"report", "gather"}),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -25,7 +26,10 @@ RUN = "results/tiny/bn_cnn/seed1"
 RUNS = ("bn_cnn/seed1", "bn_cnn/seed2")
 MODEL = f"{RUN}/model.nc"
 EXPORTED = ("channels.csv", "factors.csv", "actions.csv", "circuit.py", "weights.pt", "discriminating.npy")
-DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "report", "recover", "gather"}
+DOWNSTREAM_OF_REDUCE = {"reduce", "consensus", "explain", "export", "draw", "draw_run", "report", "recover", "gather"}
+DRAWN = ("recording", "receptive_fields", "training", "phenomena", "reproduction_bn_cnn", "cell_types_bn_cnn")
+SWEEPS = ("omitted_flash", "latency", "motion_reversal", "motion_anticipation", "most_exciting")  # readouts by condition
+DRAWN_OF_RUN = ("phenomena", "factors", "ranks", "channels", "faithfulness", "discriminating_movie", "recovery")
 
 
 def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
@@ -41,10 +45,20 @@ def test_every_stage_leaves_its_file_and_nothing_else(finished: Path) -> None:
         expected |= {f"{folder}/{name}.nc" for name in ("reduction", "circuit", "recovery")}
         expected |= {f"{folder}/attributions/{p}.nc" for p in probes}
         expected |= {f"{folder}/circuit/{name}" for name in EXPORTED}
+        expected |= drawn(folder, *DRAWN_OF_RUN, *(f"mechanism_{p}" for p in probes), "recorded_movie_pixels")
+        expected |= drawn(folder, *(f"{p}_{kind}" for p in probes for kind in ("responses", "alternatives", "reduced", "parts")))
+        expected |= drawn(folder, *(f"{p}_sweep" for p in SWEEPS))
     expected |= {
         f"results/tiny/{name}" for name in ("bn_cnn/consensus.nc", "observed.nc", "truth.nc", "readouts.nc", "readouts.csv")
     }
+    expected |= drawn("results/tiny", *DRAWN, *(f"{p}_readouts" for p in probes))
+    stimuli = ("naturalscene", "whitenoise")
+    expected |= drawn("results/tiny", *(f"prediction_{s}_{r.replace('/', '_')}" for s in stimuli for r in RUNS))
     assert set(results(finished)) == expected
+
+
+def drawn(folder: str, *names: str) -> set[str]:
+    return {f"{folder}/figures/{name}.{kind}" for name in names for kind in ("pdf", "svg", "csv")}
 
 
 def test_the_page_is_one_file_that_says_what_was_found(finished: Path) -> None:
@@ -145,10 +159,13 @@ def test_recorded_interneurons_are_compared_where_there_are_any(copy: Path) -> N
         file["boxes/stimuli"] = rng.random((300, 10, 10))
         file["boxes/detrended_membrane_potential"] = rng.normal(size=(2, 300))
     change(copy, "compare", interneurons={"bipolars": {"path": "bipolars.h5"}})
-    assert planned(copy) == {"compare", "report", "gather"}
+    assert planned(copy) == {"compare", "draw_run", "report", "gather"}
     run("retmech", "run", "--cores", "2", cwd=copy)
     found = xr.open_dataset(copy / "results/tiny/bn_cnn/seed1/interneurons.nc")
     assert found["neuron"].values.tolist() == ["bipolars.boxes.1", "bipolars.boxes.2"]
+    table = pd.read_csv(copy / "results/tiny/bn_cnn/seed1/figures/interneurons.csv")
+    of_channels = table[(table.kind == "image") & (table.x_name == "ch1")]
+    np.testing.assert_allclose(of_channels.value, found["channel_correlation"].sel(channel="ch1"), rtol=1e-5)
     assert ">Interneurons, bn_cnn/seed1" in (copy / "results/tiny/report.html").read_text()
 
 
@@ -175,7 +192,7 @@ def test_the_most_exciting_movies_are_made_with_the_model_and_shown_to_all(copy:
 
 def test_models_of_all_recordings_are_compared_on_request(copy: Path) -> None:
     change(copy, "consensus", recordings=True)
-    assert planned(copy) == {"consensus", "consensus_of_recordings", "report", "gather"}
+    assert planned(copy) == {"consensus", "consensus_of_recordings", "draw", "report", "gather"}
     target = "results/.all/bn_cnn/consensus.nc"
     run("retmech", "run", "--cores", "2", target, cwd=copy)
     found = xr.open_dataset(copy / target)

@@ -223,6 +223,27 @@ def consensus_argument(wildcards, input):
     return ["--consensus", *named(CIRCUIT_MODELS, input.consensus)] if input.consensus else []
 
 
+def run_recovery(wildcards):
+    """How well the truth was recovered by one run, where there is a truth."""
+    return ["results/{recording}/{model}/seed{seed}/recovery.nc"] if wildcards.recording in SIMULATED else []
+
+
+def run_comparison(wildcards):
+    """How alike one run's channels are to recorded interneurons, where there are any."""
+    return ["results/{recording}/{model}/seed{seed}/interneurons.nc"] if CONFIG["compare"]["interneurons"] else []
+
+
+def own_response_arguments(wildcards, input):
+    """model/seedN/probe=PATH of one run's responses."""
+    return named([f"{wildcards.model}/seed{wildcards.seed}/{probe}" for probe in PROBES], input.responses)
+
+
+def drawn_arguments(wildcards, input):
+    """What is drawn where it exists."""
+    named_files = {"--recovery": input.recovery, "--interneurons": input.interneurons}
+    return [word for option, files in named_files.items() if files for word in (option, str(files))]
+
+
 def retina_arguments(wildcards, input):
     return named(["recorded", "simulated"][: len(input.retinas)], input.retinas)
 

@@ -2,7 +2,14 @@ rule export:
     input:
         "results/{recording}/{model}/seed{seed}/circuit.nc",
     output:
-        directory("results/{recording}/{model}/seed{seed}/circuit"),
+        report(
+            directory("results/{recording}/{model}/seed{seed}/circuit"),
+            patterns=["{table}.csv"],
+            category="Tables",
+            subcategory="{recording}, {model}, seed {seed}",
+            caption="../report/circuit.rst",
+            labels={"recording": "{recording}", "model": "{model}", "seed": "{seed}", "table": "{table}"},
+        ),
     log:
         "logs/export/{recording}/{model}/seed{seed}.log",
     benchmark:

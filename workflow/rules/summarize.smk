@@ -4,7 +4,13 @@ rule summarize:
         retinas=retina_files,
     output:
         readouts="results/{recording}/readouts.nc",
-        table="results/{recording}/readouts.csv",
+        table=report(
+            "results/{recording}/readouts.csv",
+            category="Tables",
+            subcategory="{recording}",
+            caption="../report/readouts.rst",
+            labels={"recording": "{recording}", "table": "readouts"},
+        ),
     log:
         "logs/summarize/{recording}.log",
     benchmark:
