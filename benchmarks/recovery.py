@@ -31,7 +31,7 @@ from retmech.quality import pearson
 from retmech.readers import stanford
 from retmech.recovery import grouped, moments, shares, similarity, weighted_mean
 from retmech.reduction.matrix import channel_attribution
-from retmech.report.style import GREY, colour, style
+from retmech.figures.style import GREY, colour, style
 from retmech.settings import (
     AttributeSettings,
     IngestSettings,

@@ -268,6 +268,29 @@ def test_everything_has_a_name_for_those_who_cannot_see_it(watched: Watched, pag
     assert unnamed == []
 
 
+def test_recorded_interneurons_have_a_panel_where_there_are_any(watched: Watched, page_of_one: Path, tmp_path: Path) -> None:
+    blocks = blocks_of(page_of_one.read_text("utf-8"), str(page_of_one))
+    found = {
+        "text": ["Correlation with the 2 bipolar cells."],
+        "neurons": ["b.1", "b.2"],
+        "columns": ["ch1", "ch2", "factor1"],
+        "correlation": [[0.5, -0.2, 0.1], [0.1, 0.9, None]],
+        "best": ["ch1", "ch2"],
+        "sets": ["bipolars"],
+        "levels": ["channel", "factor"],
+        "mean": [[0.7], [0.3]],
+        "null": [[[0.1, 0.2, 0.3]], [[0.1, 0.2, None]]],
+    }
+    run = decode(blocks[f"tiny/run/{RUN}"]) | {"interneurons": found}
+    (tmp_path / "page.html").write_text(render(blocks | {f"tiny/run/{RUN}": encode(run)}), encoding="utf-8")
+    watched.open(tmp_path / "page.html", "#seed=seed1")
+    watched.see("interneurons")
+    assert watched.traces("#interneurons .plot")[0]["y"] == ["b.1", "b.2"]
+    assert "bipolars" in watched.page.locator("#interneurons table").inner_text()
+    watched.choose("set-seed", "seed2")
+    assert watched.page.locator("#interneurons").is_hidden()
+
+
 def test_names_from_files_are_text_and_nothing_else(watched: Watched, page_of_one: Path, tmp_path: Path) -> None:
     blocks = blocks_of(page_of_one.read_text("utf-8"), str(page_of_one))
     overview = decode(blocks["tiny"])

@@ -14,8 +14,7 @@ from retmech.interneurons import fitted
 from retmech.io import Provenance
 from retmech.models.store import load_network
 from retmech.readers._interneurons import Interneurons, read_interneurons
-from retmech.report import interneurons as interneuron_section
-from retmech.report.style import style
+from retmech.report import interneurons as on_the_page
 from retmech.settings import CompareSettings
 from retmech.stages.compare import compare
 from tests.networks import CONFIGS, model_tree, random_network
@@ -84,10 +83,13 @@ def test_planted_channels_are_found_at_their_places(noise: float, model: xr.Data
     assert float(found["p_value"].sel(level="channel", set="bipolar")) < 0.1
     assert float(found["p_value"].sel(level="channel", set="noise")) > 0.1
     assert abs(float(found["correlation"].sel(level="channel", set="noise"))) < 0.12
-    said = interneuron_section.sentences(found)
+    said = on_the_page.sentences(found)
     assert said[0].startswith("Correlation with the 3 bipolar cells of bipolar, mean of the best: channels")
-    with style():
-        assert interneuron_section.section("m", found).figures
+    block = on_the_page.block(found)
+    assert np.shape(block["correlation"]) == (len(block["neurons"]), len(block["columns"]))
+    assert block["mean"][0][block["sets"].index("noise")] == pytest.approx(
+        float(found["correlation"].sel(level=block["levels"][0], set="noise")), rel=1e-4
+    )
 
 
 def test_factors_are_sums_of_channels_of_unit_variance(model: xr.DataTree, tmp_path: Path) -> None:

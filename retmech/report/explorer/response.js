@@ -31,10 +31,9 @@ function stacked({ parts, baseline, rate, title }, time, axes) {
         ...own,
         y: part.values.map((v) => (sign * v > 0 ? v : 0)),
         name: part.name,
-        legendgroup: part.name,
         line: { width: 0, color: part.colour },
         fillcolor: faint(part.colour, sign > 0 ? 0.85 : 0.55),
-        showlegend: sign > 0 && axes.xaxis === "x",
+        showlegend: sign > 0,
       });
     }
   }
@@ -45,7 +44,7 @@ function stacked({ parts, baseline, rate, title }, time, axes) {
   }
   if (rate) {
     traces.push(
-      curve(time, rate, "rate", ink(), { ...axes, showlegend: axes.xaxis === "x", hovertemplate: "%{x:.2f} s: %{y:.1f} Hz" }),
+      curve(time, rate, "rate", ink(), { ...axes, hovertemplate: "%{x:.2f} s: %{y:.1f} Hz" }),
     );
   } else {traces.push({
       ...axes,
@@ -100,13 +99,14 @@ async function drawResponse(element, context) {
     margin: { l: 62, r: 14, t: 58, b: 46 },
     annotations: [],
   };
-  layout.legend = { orientation: "h", x: 0, y: 1.06, yanchor: "bottom", font: { size: 11 } };
   columns.forEach((found, c) => {
     const [x, lower, upper] = [c ? "x2" : "x", c ? "y3" : "y", c ? "y4" : "y2"];
     const { x: span, y: [bottom, top] } = parts[c];
     const at = (share) => bottom + share * (top - 0.06 * (n - 1) - bottom);
     traces.push(...stimulusTraces(probe, context.shownCondition, { xaxis: x, yaxis: upper }));
-    traces.push(...stacked(found, probe.time, { xaxis: x, yaxis: lower }));
+    const legend = c ? "legend2" : "legend";
+    traces.push(...stacked(found, probe.time, { xaxis: x, yaxis: lower, legend }));
+    layout[legend] = { orientation: "h", x: span[0], y: at(1) + 0.06 / n, yanchor: "bottom", font: { size: 11 } };
     const name = (id) => id.replace(/^([xy])/, "$1axis");
     layout[name(x)] = axis("time (s)", { domain: span, anchor: lower, range: [probe.time[0], probe.time.at(-1)] });
     layout[name(lower)] = axis(c && n === 1 ? "" : "rate (Hz)", {
