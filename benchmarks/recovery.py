@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.compare import Comparison, save
 from retmech import io, schemas
+from retmech.figures.style import GREY, colour, style
 from retmech.insilico import session
 from retmech.io import Provenance
 from retmech.labels import geometry_of
@@ -31,7 +32,6 @@ from retmech.quality import pearson
 from retmech.readers import stanford
 from retmech.recovery import grouped, moments, shares, similarity, weighted_mean
 from retmech.reduction.matrix import channel_attribution
-from retmech.figures.style import GREY, colour, style
 from retmech.settings import (
     AttributeSettings,
     IngestSettings,
