@@ -62,10 +62,11 @@ def study(recordings: int, seeds: int, seconds: dict[str, float]) -> Iterator[Jo
         for name in trained[:seeds]:
             circuit = name.replace("train", "circuit")
             circuits.append(circuit)
-            yield Job(circuit, together(attribute=PROBES, reduce=1, explain=1, export=1), (name, f"{r} probes"))
+            yield Job(circuit, together(attribute=PROBES, reduce=1, explain=1, export=1, draw=1), (name, f"{r} probes"))
         yield Job(f"{r} consensus", together(consensus=1), tuple(circuits))
         evaluated = [name.replace("train", "evaluate") for name in trained]
-        yield Job(f"{r} report", together(report=1), (f"{r} consensus", f"{r} readouts", *evaluated))
+        for page in ("report", "draw"):
+            yield Job(f"{r} {page}", together(**{page: 1}), (f"{r} consensus", f"{r} readouts", *evaluated))
 
 
 def schedule(jobs: list[Job], gpus: int, cores: int, in_queue: int) -> dict[str, float]:

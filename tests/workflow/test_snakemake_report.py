@@ -32,7 +32,7 @@ def test_the_report_of_snakemake_has_categories_labels_and_captions(finished: Pa
     drawn = {str(path.relative_to(finished)) for path in (finished / "results/tiny").rglob("figures/*.svg")}
     tables = {"results/tiny/readouts.csv"}
     tables |= {f"results/tiny/bn_cnn/seed{i}/circuit/{t}.csv" for i in (1, 2) for t in ("channels", "factors", "actions")}
-    assert set(entries) == drawn | tables | {"results/tiny/report.html"}
+    assert set(entries) == drawn | tables | {"results/tiny/report.html", "results/report.html"}
     figure = entries[f"{RUN}/figures/mechanism_latency.svg"]
     assert figure["labels"] == {"recording": "tiny", "model": "bn_cnn", "seed": "1", "figure": "mechanism_latency"}
     assert "Figure of model bn_cnn, seed 1" in figure["caption"]

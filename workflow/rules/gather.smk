@@ -3,7 +3,12 @@ rule gather:
         pages=expand("results/{recording}/report.html", recording=RECORDINGS),
         consensus=expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),
     output:
-        report("results/report.html", category="Report", caption="../report/gather.rst", labels={"recording": "all"}),
+        report(
+            "results/report.html",
+            category="Report",
+            caption="../report/gather.rst",
+            labels={"recording": "all", "page": "explorer"},
+        ),
     log:
         "logs/gather.log",
     benchmark:

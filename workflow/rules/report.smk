@@ -18,7 +18,7 @@ rule report:
             "results/{recording}/report.html",
             category="Report",
             caption="../report/report.rst",
-            labels={"recording": "{recording}"},
+            labels={"recording": "{recording}", "page": "explorer"},
         ),
     log:
         "logs/report/{recording}.log",
