@@ -40,13 +40,13 @@ def summary(study: Study) -> Summary:
     failed = _left_out(study.recording)
     doubt: list[str] = []
     for model, runs in _explained(study).items():
-        found += [*_prediction(study, model, runs), *_phenomena(study, model, runs), *_circuit(model, runs), *_mechanism(runs)]
+        found += [*_prediction(model, runs), *_phenomena(study, model, runs), *_circuit(model, runs), *_mechanism(runs)]
         found += [*_reduction(study, model, runs), *_truth(model, runs)]
         failed += [*_poor(model, runs), *_unlike(study, model, runs), *_unfaithful(model, runs), *_incomplete(model, runs)]
         failed += [*_unlike_truth(model, runs), *_chance(study, model)]
         doubt += [*_replaceable(model, runs), *_unsure(study, model, runs), *_sizes(model, runs)]
     if not _explained(study):
-        found += [line for model, runs in _all_models(study).items() for line in _prediction(study, model, runs)]
+        found += [line for model, runs in _all_models(study).items() for line in _prediction(model, runs)]
     if not any(run.recovery is not None for run in study.runs.values()):
         doubt.append("A recording alone does not say whether a mechanism is the retina's own: test what the circuit predicts.")
     return Summary(found, failed or ["Nothing that is checked."], doubt or ["Nothing that is checked."])
@@ -88,7 +88,7 @@ def _explained(study: Study) -> dict[str, Runs]:
     return {model: runs for model, runs in _all_models(study).items() if all(r.circuit is not None for r in runs.values())}
 
 
-def _prediction(study: Study, model: str, runs: Runs) -> Iterator[str]:
+def _prediction(model: str, runs: Runs) -> Iterator[str]:
     first = next(iter(runs.values())).performance
     classes = sorted(first.children, key=lambda name: (name != "naturalscene", name))
     said = []
@@ -96,30 +96,35 @@ def _prediction(study: Study, model: str, runs: Runs) -> Iterator[str]:
         nodes = [run.performance.children[name].dataset for run in runs.values()]
         r = [float(node["pearson_r"].sel(model=model).mean()) for node in nodes]
         low, high = np.mean([node["pearson_r_interval"].sel(model=model).mean("cell").values for node in nodes], axis=0)
-        others = [f"{o} {float(nodes[0]['pearson_r'].sel(model=o).mean()):.2f}" for o in nodes[0]["model"].values if o != model]
-        beside = f"; {', '.join(others)}" if others else ""
-        said.append(
-            f"{name} with r = {_range(r)} ({low:.2f} to {high:.2f}; "
-            f"ceiling {float(nodes[0]['noise_ceiling'].mean()):.2f}{beside})"
-        )
-    n = first.sizes["cell"]
-    yield f"Prediction: {model} predicts held-out {' and '.join(said)}, mean over {n} cells, with 95 % intervals."
+        others = [f"{o} {_two(nodes[0]['pearson_r'].sel(model=o).mean())}" for o in nodes[0]["model"].values if o != model]
+        known = "" if bool(nodes[0]["trained_on"].sel(model=model)) else ", which it was not trained on,"
+        beside = ", ".join([f"ceiling {_two(nodes[0]['noise_ceiling'].mean())}", *others])
+        said.append(f"{name}{known} with r = {_range(r)} ({_two(low)} to {_two(high)}; {beside})")
+    yield (
+        f"Prediction: {model} predicts held-out {' and '.join(said)}; means over {first.sizes['cell']} cells, in brackets of the "
+        "ends of 95 % intervals."
+    )
+
+
+def _two(value: Any) -> str:
+    """Two digits, or that there is no number."""
+    return f"{float(value):.2f}" if np.isfinite(value) else "unknown"
 
 
 def _range(values: list[float]) -> str:
     """One number, or from the lowest to the highest over seeds."""
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    low, high = _two(np.min(values)), _two(np.max(values))
     return low if low == high else f"{low} to {high}"
 
 
-def _verdicts(study: Study, runs: Runs, probe: str) -> np.ndarray:
+def _verdicts(runs: Runs, probe: str) -> np.ndarray:
     return np.concatenate([run.responses[probe]["verdict"].values for run in runs.values()])
 
 
 def _phenomena(study: Study, model: str, runs: Runs) -> Iterator[str]:
     said = []
     for probe in study.probes:
-        verdicts = _verdicts(study, runs, probe)
+        verdicts = _verdicts(runs, probe)
         own = [tree.children[probe].dataset["verdict"].values for tree in study.retinas.values() if probe in tree.children]
         if np.isin(verdicts, ("matches", "differs")).any():
             itself = "".join(f", the retina itself {_matching(v)}" for v in own[-1:])
@@ -214,7 +219,7 @@ def _poor(model: str, runs: Runs) -> Iterator[str]:
     for seed, run in runs.items():
         for name, node in run.performance.children.items():
             share = node.dataset["pearson_r"].sel(model=model) / node.dataset["noise_ceiling"]
-            poor = [str(c) for c, s in zip(share["cell"].values, share.values, strict=True) if not s >= POOR]
+            poor = [str(c) for c, s in zip(share["cell"].values, share.values, strict=True) if s < POOR]
             said += [f"{name} in {', '.join(poor)} ({seed})"] if poor else []
     if said:
         yield f"{model} predicts less than {100 * POOR:.0f} % of the noise ceiling: {'; '.join(said)}."
@@ -223,7 +228,7 @@ def _poor(model: str, runs: Runs) -> Iterator[str]:
 def _unlike(study: Study, model: str, runs: Runs) -> Iterator[str]:
     said = []
     for probe in study.probes:
-        verdicts = _verdicts(study, runs, probe)
+        verdicts = _verdicts(runs, probe)
         differs, silent = (int((verdicts == v).sum()) for v in ("differs", "no response"))
         if differs or silent:
             said.append(f"{probe} (differs {differs}, no response {silent} of {verdicts.size})")
@@ -304,8 +309,10 @@ def _sizes(model: str, runs: Runs) -> Iterator[str]:
     said = []
     for seed, run in runs.items():
         if run.recovery is not None:
-            size = run.recovery["amplitude"].where(run.recovery["share"] > LEAST_SHARE)
-            low, middle, high = np.nanquantile(size.values, [0.25, 0.5, 0.75])
+            size = run.recovery["amplitude"].where(run.recovery["share"] > LEAST_SHARE).values
+            if not np.isfinite(size).any():
+                continue
+            low, middle, high = np.nanquantile(size, [0.25, 0.5, 0.75])
             said.append(f"{middle:.1f} ({low:.1f} to {high:.1f}; {seed})")
     if said:
         yield f"{model}: the sizes of the parts are {', '.join(said)} times the true ones, median and quartiles."

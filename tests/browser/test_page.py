@@ -291,6 +291,36 @@ def test_recorded_interneurons_have_a_panel_where_there_are_any(watched: Watched
     assert watched.page.locator("#interneurons").is_hidden()
 
 
+def test_one_seed_has_nothing_to_be_matched_with(watched: Watched, page_of_one: Path, tmp_path: Path) -> None:
+    blocks = blocks_of(page_of_one.read_text("utf-8"), str(page_of_one))
+    found = decode(blocks["tiny/consensus/bn_cnn"])
+    for key in ("runs", "cell_type", "share"):
+        found[key] = found[key][:1]
+    for item in ("channel", "factor"):
+        found[item] |= {"p_value": [[None]], "similarity": [[[None]]], "null": [[[None]]] * 3}
+    overview = decode(blocks["tiny"])
+    overview["runs"] = [run for run in overview["runs"] if run["name"] != "bn_cnn/seed2"]
+    blocks |= {"tiny/consensus/bn_cnn": encode(found), "tiny": encode(overview)}
+    (tmp_path / "page.html").write_text(render(blocks), encoding="utf-8")
+    watched.open(tmp_path / "page.html")
+    watched.see("consensus")
+    assert watched.page.locator("#consensus .pairs").is_hidden()
+    assert watched.page.locator("#consensus .types .main-svg").first.is_visible()
+
+
+def test_a_study_of_baselines_shows_what_there_is(watched: Watched, page_of_one: Path, tmp_path: Path) -> None:
+    blocks = blocks_of(page_of_one.read_text("utf-8"), str(page_of_one))
+    overview = decode(blocks["tiny"])
+    overview["runs"] = [run for run in overview["runs"] if not run["explained"]]
+    kept = {name: text for name, text in blocks.items() if "/run/" not in name and "/consensus/" not in name}
+    (tmp_path / "page.html").write_text(render(kept | {"tiny": encode(overview)}), encoding="utf-8")
+    watched.open(tmp_path / "page.html")
+    for panel in ("prediction", "recording", "training", "readouts"):
+        watched.see(panel)
+        assert watched.page.locator(f"#{panel} .main-svg").first.is_visible()
+    assert watched.page.locator("#response").is_hidden()
+
+
 def test_names_from_files_are_text_and_nothing_else(watched: Watched, page_of_one: Path, tmp_path: Path) -> None:
     blocks = blocks_of(page_of_one.read_text("utf-8"), str(page_of_one))
     overview = decode(blocks["tiny"])

@@ -138,6 +138,21 @@ def test_failures_are_named(study: Study) -> None:
     assert "attributions miss up to 5 of" in text
 
 
+def test_what_is_not_known_is_said_to_be_unknown_and_no_failure(study: Study) -> None:
+    """With a single trial there is no ceiling; where a pathway does nothing its part has no size."""
+    run = study.runs["bn_cnn/seed1"]
+    performance = run.performance.copy(deep=True)
+    performance["whitenoise/noise_ceiling"] = performance["whitenoise/noise_ceiling"] * np.nan
+    recovery = run.recovery.copy(deep=True)  # type: ignore[union-attr]
+    recovery["amplitude"] = recovery["amplitude"] * np.nan
+    runs = {"bn_cnn/seed1": dataclasses.replace(run, performance=performance, recovery=recovery)}
+    said = summary(dataclasses.replace(study, runs=runs))
+    assert "ceiling unknown" in said.found[0]
+    assert not any("whitenoise" in line for line in said.failed)
+    assert not any("sizes of the parts" in line for line in said.doubt)
+    assert any("trained from one seed" in line for line in said.doubt)
+
+
 def test_without_a_truth_the_summary_says_that_there_is_none(study: Study) -> None:
     runs = {name: dataclasses.replace(run, recovery=None) for name, run in study.runs.items()}
     real = dataclasses.replace(study, runs=runs, retinas={}, retina=None)

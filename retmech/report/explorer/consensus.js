@@ -1,29 +1,54 @@
 // What comes back in other seeds, or in other recordings.
 
 async function drawConsensus(element, { consensus: found }) {
-  const grey = muted();
-  const labels = [];
-  const [low, high, middle, mean] = [[], [], [], []];
-  for (const item of ["channel", "factor"]) {
-    for (let a = 0; a < found.runs.length; a++) {
-      for (let b = a + 1; b < found.runs.length; b++) {
-        if (found[item].p_value[a][b] === null) continue;
-        const known = found[item].similarity[a][b].filter((v) => v !== null);
-        labels.push(`${item}s of ${found.runs[a]}, ${found.runs[b]}`);
-        low.push(found[item].null[0][a][b]);
-        middle.push(found[item].null[1][a][b]);
-        high.push(found[item].null[2][a][b]);
-        mean.push(known.reduce((s, x) => s + x, 0) / known.length);
-      }
-    }
-  }
-  await plot(element.querySelector(".pairs"), [
+  const matches = ["channel", "factor"].flatMap((item) => matched(found, item));
+  const pairs = element.querySelector(".pairs");
+  pairs.hidden = !matches.length; // one run has nothing to be matched with
+  if (matches.length) await drawPairs(pairs, matches);
+  await drawTypes(element.querySelector(".types"), found);
+  const header = ["run", ...found.channels, ...found.types.map((type) => `share of type ${type}`)];
+  const lines = found.runs.map((
+    name,
+    i,
+  ) => [
+    name,
+    ...found.cell_type[i].map((type) => (type ? `type ${type}` : "none")),
+    ...found.share[i].map((share) => `${Math.round(100 * share)} %`),
+  ]);
+  element.querySelector(".table").replaceChildren(
+    tableOf({ caption: "Cell type of each channel, and each type's share of the attributions", header, rows: lines }),
+  );
+}
+
+/** Mean similarity of every pair of runs, and that of shuffled ones; without those that have nothing to be matched. */
+function matched(found, item) {
+  const pairs = [];
+  found.runs.forEach((first, a) =>
+    found.runs.forEach((second, b) => {
+      if (a >= b || found[item].p_value[a][b] === null) return;
+      const known = found[item].similarity[a][b].filter((v) => v !== null);
+      const [low, middle, high] = found[item].null.map((quantile) => quantile[a][b]);
+      pairs.push({
+        label: `${item}s of ${first}, ${second}`,
+        low,
+        middle,
+        high,
+        mean: known.reduce((s, x) => s + x, 0) / known.length,
+      });
+    })
+  );
+  return pairs;
+}
+
+function drawPairs(element, matches) {
+  const labels = matches.map((match) => match.label);
+  return plot(element, [
     {
       type: "bar",
       orientation: "h",
       y: labels,
-      base: low,
-      x: high.map((h, i) => h - low[i]),
+      base: matches.map(({ low }) => low),
+      x: matches.map(({ low, high }) => high - low),
       marker: { color: faint("#888888", 0.4) },
       name: "shuffled, 5-95 %",
       hoverinfo: "skip",
@@ -32,11 +57,18 @@ async function drawConsensus(element, { consensus: found }) {
       type: "scatter",
       mode: "markers",
       y: labels,
-      x: middle,
+      x: matches.map(({ middle }) => middle),
       name: "shuffled, median",
-      marker: { symbol: "line-ns-open", size: 14, color: grey },
+      marker: { symbol: "line-ns-open", size: 14, color: muted() },
     },
-    { type: "scatter", mode: "markers", y: labels, x: mean, name: "matched", marker: { size: 11, color: colour(0) } },
+    {
+      type: "scatter",
+      mode: "markers",
+      y: labels,
+      x: matches.map(({ mean }) => mean),
+      name: "matched",
+      marker: { size: 11, color: colour(0) },
+    },
   ], {
     height: 130 + 26 * labels.length,
     showlegend: true,
@@ -44,6 +76,10 @@ async function drawConsensus(element, { consensus: found }) {
     xaxis: axis("mean similarity", { range: [-0.02, 1.02] }),
     yaxis: axis("", { autorange: "reversed" }),
   });
+}
+
+/** Filters of the cell types, and how their number was found. */
+function drawTypes(element, found) {
   const types = found.types.map((type, i) =>
     curve(
       milliseconds(found.lag),
@@ -71,9 +107,8 @@ async function drawConsensus(element, { consensus: found }) {
       showlegend: false,
     }),
   ];
-  const figure = element.querySelector(".types");
-  const { rows: n, parts: [left, right] } = places(figure, [5, 4], 0.1);
-  await plot(figure, [...types, ...numberOf], {
+  const { rows: n, parts: [left, right] } = places(element, [5, 4], 0.1);
+  return plot(element, [...types, ...numberOf], {
     height: 330 * n,
     showlegend: true,
     margin: { l: 58, r: 14, t: 60, b: 46 },
@@ -82,16 +117,4 @@ async function drawConsensus(element, { consensus: found }) {
     xaxis2: axis("number of cell types", { domain: right.x, anchor: "y2", dtick: 1 }),
     yaxis2: axis("share of draws (bars); silhouette", { domain: right.y, anchor: "x2" }),
   });
-  const header = ["run", ...found.channels, ...found.types.map((type) => `share of type ${type}`)];
-  const lines = found.runs.map((
-    name,
-    i,
-  ) => [
-    name,
-    ...found.cell_type[i].map((type) => (type ? `type ${type}` : "none")),
-    ...found.share[i].map((share) => `${Math.round(100 * share)} %`),
-  ]);
-  element.querySelector(".table").replaceChildren(
-    tableOf({ caption: "Cell type of each channel, and each type's share of the attributions", header, rows: lines }),
-  );
 }

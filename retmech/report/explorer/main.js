@@ -9,7 +9,7 @@ const PANELS = {
   reduced: { uses: [...RESPONSE, "by", "kept"], draw: drawReduced },
   circuit: { uses: [...RUN, "cell", "probe", "kept", "beside"], draw: drawCircuit, into: ".drawings" },
   factors: { uses: RESPONSE, draw: drawFactors },
-  readouts: { uses: [...RESPONSE, "readout"], draw: drawReadouts },
+  readouts: { uses: [...RESPONSE, "readout"], draw: drawReadouts, needs: () => true },
   consensus: { uses: ["recording", "model"], draw: drawConsensus, needs: ({ consensus }) => consensus },
   recordings: {
     uses: ["model"],
