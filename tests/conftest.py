@@ -1,11 +1,15 @@
 """A tiny simulated recording, its files and models, and the runs of the tiny configs, made once."""
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from filelock import FileLock
 
 from retmech.insilico import session
 from retmech.readers import stanford
@@ -45,14 +49,23 @@ def recording(raw_files: dict[str, Path]) -> xr.DataTree:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of the small config."""
-    folder = workspace(tmp_path_factory.mktemp("undisturbed") / "run", small_config(1))
-    run("retmech", "run", "--cores", "2", cwd=folder)
-    return folder
+    return made_once(tmp_path_factory, "undisturbed", small_config(1))
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an undisturbed run of the tiny config, in a path with a space."""
-    folder = workspace(tmp_path_factory.mktemp("a path") / "with a space")
-    run("retmech", "run", "--cores", "2", cwd=folder)
+    return made_once(tmp_path_factory, "with a space")
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, config: dict[str, Any] | None = None) -> Path:
+    """The folder of a run that all processes of the tests share: the first that wants it makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, finished = shared / name, shared / f"{name}.finished"
+    with FileLock(shared / f"{name}.lock"):
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that failed
+            run("retmech", "run", "--cores", "2", cwd=workspace(folder, config))
+            finished.touch()
     return folder

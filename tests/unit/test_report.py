@@ -116,7 +116,7 @@ def test_the_summary_has_a_line_for_everything_and_no_more(study: Study) -> None
     assert starts[-2:] == ["Reduction", "Truth"]
     assert len(said.found) == 6
     r = [float(study.runs[f"bn_cnn/seed{i}"].performance["whitenoise/pearson_r"].sel(model="bn_cnn").mean()) for i in (1, 2)]
-    assert f"whitenoise with r = {min(r):.2f} to {max(r):.2f}" in said.found[0]
+    assert f"whitenoise, which it was not trained on, with r = {min(r):.2f} to {max(r):.2f}" in said.found[0]
     assert len(said.found) + len(said.failed) + len(said.doubt) <= 15
 
 

@@ -19,9 +19,9 @@ def variable(page: str, name: str) -> dict[str, Any]:
     return value
 
 
-def test_the_report_of_snakemake_has_categories_labels_and_captions(finished: Path, tmp_path: Path) -> None:
+def test_the_report_of_snakemake_has_categories_labels_and_captions(copy: Path, tmp_path: Path) -> None:
     archive = tmp_path / "report.zip"
-    run("snakemake", "--report", str(archive), cwd=finished)
+    run("snakemake", "--report", str(archive), cwd=copy)
     with zipfile.ZipFile(archive) as file:
         names = file.namelist()
         page = file.read("report/report.html").decode()
@@ -29,7 +29,7 @@ def test_the_report_of_snakemake_has_categories_labels_and_captions(finished: Pa
     assert set(categories) == {"Report", "Figures", "Tables"}
     assert set(categories["Figures"]) == {"tiny", "tiny, bn_cnn, seed 1", "tiny, bn_cnn, seed 2"}
     assert f"{RUN}/figures/mechanism_latency.svg" in categories["Figures"]["tiny, bn_cnn, seed 1"]
-    drawn = {str(path.relative_to(finished)) for path in (finished / "results/tiny").rglob("figures/*.svg")}
+    drawn = {str(path.relative_to(copy)) for path in (copy / "results/tiny").rglob("figures/*.svg")}
     tables = {"results/tiny/readouts.csv"}
     tables |= {f"results/tiny/bn_cnn/seed{i}/circuit/{t}.csv" for i in (1, 2) for t in ("channels", "factors", "actions")}
     assert set(entries) == drawn | tables | {"results/tiny/report.html", "results/report.html"}
