@@ -23,8 +23,8 @@ INTRODUCTION = """# The probes
 Made by `make docs` from the files in `retmech/probes/`. Contrast is in standard deviations of the training movie (sd), and
 0 is grey; durations are rounded to whole frames. Pictures: defaults at 50 x 50 pixels of 25 um and 100 Hz; beside position
 against time through the middle of the field, one frame. A cell that does not respond has no readout (NaN) and the verdict
-`no response`; else the criterion says whether it `matches` or `differs` from what physiology found. `NAME_error` is a
-standard error.
+`no response`; else the criterion says whether it `matches` or `differs` from what physiology found. A slope or an index is
+NaN, too, where a cell responds in too few conditions; then it `differs`. `NAME_error` is a standard error.
 """
 
 

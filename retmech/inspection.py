@@ -77,7 +77,8 @@ def validate(path: Path, settings: Any, stimulus_class: str) -> tuple[str, list[
     settings = settings or guessed(path)
     if settings is None:
         raise RecordingError(f"{path}: it is of no format that is known. Name one: --config '{{\"reader\": ...}}'.")
-    return f"raw recording ({settings.reader})", _raw_problems(path, settings, stimulus_class)
+    cut = f"blocks: {settings.blocks}, skip: {settings.skip:g} s"  # what it is judged by: --config sets other ones
+    return f"raw recording ({settings.reader}), {cut}", _raw_problems(path, settings, stimulus_class)
 
 
 def _raw_problems(path: Path, settings: Any, stimulus_class: str) -> list[str]:

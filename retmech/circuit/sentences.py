@@ -27,9 +27,9 @@ def _of_cell(found: xr.Dataset, probe: str, cell: str) -> str:
     frees = [c for c in helps if found["effect"].values[c] < 0]  # inhibition that is less than at the baseline
     holds = [c for c in order[::-1][:NAMED] if share[c] <= -SMALL]
     what = "largest response" if change > 0 else "suppression"
-    sentence = (
-        f"In {probe}, {cell}'s {what} ({change:+.1f} Hz at {float(found['peak_time']):.2f} s, {found['peak_condition'].item()}) "
-        + (f"comes from {_listed(found, drives)}" if drives or not frees else "is a release")
+    where = f"{change:+.1f} Hz around {float(found['peak_time']):.2f} s, {found['peak_condition'].item()}"
+    sentence = f"In {probe}, {cell}'s {what} ({where}) " + (
+        f"comes from {_listed(found, drives)}" if drives or not frees else "is a release"
     )
     sentence += (f"{', released' if drives else ''} from {_listed(found, frees)}") if frees else ""
     return sentence + (f", held back by {_listed(found, holds)}." if holds else ".")
@@ -88,9 +88,12 @@ def of_movies(circuit: xr.DataTree) -> list[str]:
     names = {"circuit": "the circuit", "circuit_fixed": "the circuit with fixed weights"}
     lines = []
     for movie, node in circuit.children["movies"].children.items():
+        seconds = float(node.dataset["time"][-1] - node.dataset["time"][0])
         recorded = node.dataset["recorded_correlation"].mean("cell")
         known = [p for p in names if p in node.dataset["predictor"].values]
         said = " and ".join(f"{names[p]} with r = {float(recorded.sel(predictor=p)):.2f}" for p in known)
         model = float(recorded.sel(predictor="model"))
-        lines.append(f"Held-out {movie} is predicted by the model with r = {model:.2f}, by {said}, mean over cells.")
+        lines.append(
+            f"{seconds:.0f} s of held-out {movie} are predicted by the model with r = {model:.2f}, by {said}, mean over cells."
+        )
     return lines

@@ -18,6 +18,7 @@ from retmech.settings import ReportSettings
 from retmech.study import TRUTH, Run, Study
 
 SERIES = ("condition", "cell", "time")
+LEAST_DIFFERENCE = 1.0  # Hz; circuits that differ by less cannot be told apart in an experiment
 
 
 def payload(study: Study, settings: ReportSettings) -> Iterator[tuple[str, Block]]:
@@ -61,7 +62,7 @@ def _overview(study: Study) -> Block:
         "runs": runs,
         "probes": [{"name": p, "conditions": r.sizes["condition"]} for p, r in first.items()],
         "classes": list(recording.children),
-        "retinas": list(study.retinas),
+        "retinas": [name for name, tree in study.retinas.items() if tree.children],
         "tables": tables.recording_tables(recording),
         "fields": _fields(recording),
         "performance": _performance(study),
@@ -275,11 +276,17 @@ def _discriminating(circuit: xr.DataTree) -> Block | None:
     if "discriminating" not in circuit.children:
         return None
     found = circuit.children["discriminating"].to_dataset(inherit=True)
-    gain = float(found["disagreement"].mean() / found["noise_disagreement"].mean())
+    differ, on_noise = float(found["disagreement"].mean()), float(found["noise_disagreement"].mean())
+    tells = differ > max(LEAST_DIFFERENCE, 2 * on_noise)
     text = (
         "The rival has as many channels as the circuit, one of them another, and is the next best on the probes. On this movie "
-        f"their rates differ by {float(found['disagreement'].mean()):.1f} Hz (root mean square over time), {gain:.0f} times "
-        "as much as on noise of the same contrast: shown to a retina, it tells which one is right."
+        f"their rates, with fixed weights, differ by {differ:.1f} Hz (root mean square over time), on noise of the same contrast "
+        f"by {on_noise:.1f} Hz: "
+        + (
+            "shown to a retina, it tells which one is right."
+            if tells
+            else "too little to tell in an experiment which one is right."
+        )
     )
     rate = found["rate"].transpose("predictor", "cell", "response_time")
     frames = found["intensity"].values

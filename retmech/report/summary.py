@@ -13,6 +13,8 @@ from retmech.report.recovery import WEAK
 from retmech.report.tables import LEAST_SHARE
 from retmech.study import Run, Study
 
+HALF = 0.5  # correlation below which a circuit does not follow, or above which what is left still does
+LATE = 0.9  # of the history, from which on a filter's peak is at its end
 SURE = 0.8  # share of bootstrap draws below which a number of cell types is doubted
 CHANCE = 0.05  # p value above which a match is no better than chance
 POOR = 0.7  # share of the noise ceiling below which a prediction is poor
@@ -44,7 +46,7 @@ def summary(study: Study) -> Summary:
         found += [*_reduction(study, model, runs), *_truth(model, runs)]
         failed += [*_poor(model, runs), *_unlike(study, model, runs), *_unfaithful(model, runs), *_incomplete(model, runs)]
         failed += [*_unlike_truth(model, runs), *_chance(study, model)]
-        doubt += [*_replaceable(model, runs), *_unsure(study, model, runs), *_sizes(model, runs)]
+        doubt += [*_replaceable(model, runs), *_unsure(study, model, runs), *_unfinished(model, runs), *_sizes(model, runs)]
     if not _explained(study):
         found += [line for model, runs in _all_models(study).items() for line in _prediction(model, runs)]
     if not any(run.recovery is not None for run in study.runs.values()):
@@ -145,8 +147,8 @@ def _circuit(model: str, runs: Runs) -> Iterator[str]:
         lowest = float(circuit["circuit_correlation"].sel(candidate="circuit").mean("cell").min())
         said.append(
             f"{seed}: {len(chosen)} of {circuit.sizes['channel']} channels ({', '.join(map(str, chosen))}) give r >= "
-            f"{lowest:.2f} with the whole model on every probe, as do {100 * float(circuit['circuit_chance']):.0f} % of random "
-            "sets of that size"
+            f"{lowest:.2f} with the whole model on every probe, with their weights in each stimulus; of random sets of that "
+            f"size, this one included, {100 * float(circuit['circuit_chance']):.0f} % do as well"
         )
     yield f"Circuit of {model}: {'; '.join(said)}."
 
@@ -229,9 +231,10 @@ def _unlike(study: Study, model: str, runs: Runs) -> Iterator[str]:
     said = []
     for probe in study.probes:
         verdicts = _verdicts(runs, probe)
-        differs, silent = (int((verdicts == v).sum()) for v in ("differs", "no response"))
-        if differs or silent:
-            said.append(f"{probe} (differs {differs}, no response {silent} of {verdicts.size})")
+        counts = ((int((verdicts == v).sum()), v) for v in ("differs", "no response"))
+        unlike = [f"{verdict} in {count}" for count, verdict in counts if count]
+        if unlike:
+            said.append(f"{probe} ({', '.join(unlike)} of {verdicts.size})")
     if said:
         yield f"{model} is unlike what was found in retinas in {', '.join(said)}."
 
@@ -242,6 +245,13 @@ def _unfaithful(model: str, runs: Runs) -> Iterator[str]:
     if short:
         asked = float(circuits[short[0]]["faithfulness_asked"])
         yield f"{model}: the circuit of {', '.join(short)} does not reach r = {asked:g} on every probe."
+    lost = []
+    for seed, circuit in circuits.items():
+        if "circuit_fixed" in circuit["candidate"].values:
+            r = circuit["circuit_correlation"].sel(candidate="circuit_fixed").mean("cell")
+            lost += [f"{p} {float(v):.2f} ({seed})" for p, v in zip(r["probe"].values, r.values, strict=True) if v < HALF]
+    if lost:
+        yield f"{model}: with fixed weights (what is exported) the circuit does not follow the model: r = {', '.join(lost)}."
 
 
 def _incomplete(model: str, runs: Runs) -> Iterator[str]:
@@ -288,7 +298,7 @@ def _replaceable(model: str, runs: Runs) -> Iterator[str]:
         seed: float(run.circuit.dataset["circuit_ablation_correlation"].mean("cell").max())  # type: ignore[union-attr]
         for seed, run in runs.items()
     }
-    if max(left.values()) > 0.5:
+    if max(left.values()) > HALF:
         said = ", ".join(f"{seed} {r:.2f}" for seed, r in left.items())
         yield f"Without the circuit's channels, the rest of {model} still does part of its work (highest r of any probe: {said})."
 
@@ -302,6 +312,20 @@ def _unsure(study: Study, model: str, runs: Runs) -> Iterator[str]:
         if (sure := float(found["count_probability"][best])) < SURE:
             count = int(found["count"][best])
             yield f"The number of {model}'s cell types, {count}, is the best in {100 * sure:.0f} % of bootstrap draws only."
+
+
+def _unfinished(model: str, runs: Runs) -> Iterator[str]:
+    """Trainings that were stopped by their number of epochs, and filters that the history cuts off."""
+    short = [seed for seed, run in runs.items() if int(run.model.dataset["best_epoch"]) == int(run.model.dataset["epoch"][-1])]
+    if short:
+        yield f"{model}: the validation loss still fell in the last epoch ({', '.join(short)}): more epochs may find more."
+    late = []
+    for seed, run in runs.items():
+        circuit = run.circuit.dataset  # type: ignore[union-attr]
+        cut = (circuit["time_to_peak"] > LATE * circuit["lag"].max()) & (circuit["in_circuit"] > 0)
+        late += [f"{channel} ({seed})" for channel in circuit["channel"].values[cut.values]]
+    if late:
+        yield f"{model}: filters of {', '.join(late)} peak at the end of the history: a longer one may tell what they are."
 
 
 def _sizes(model: str, runs: Runs) -> Iterator[str]:

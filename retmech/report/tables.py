@@ -85,7 +85,8 @@ def readouts(responses: dict[str, xr.Dataset]) -> dict[str, Any]:
         expected = attributes.get("expected")
         rows.append(
             {
-                "name": attributes["long_name"],
+                "name": name.replace("_", " "),
+                "meaning": attributes["long_name"],
                 "unit": attributes["units"],
                 "expected": None if expected is None else float(expected),
                 "values": values,

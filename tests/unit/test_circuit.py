@@ -258,7 +258,7 @@ def test_sentences_say_the_numbers_of_the_file(circuit: xr.DataTree) -> None:
         assert said
         for channel, share in said.items():
             assert share == round(100 * float(own["peak_share"].sel(channel=channel)))
-        assert f"{float(own['peak_change']):+.1f} Hz at {float(own['peak_time']):.2f} s" in sentence
+        assert f"{float(own['peak_change']):+.1f} Hz around {float(own['peak_time']):.2f} s" in sentence
     assert f"has {int(root['in_circuit'].sum())} of 4 channels" in sentences.of_circuit(root)[0]
     assert len(list(sentences.of_factors(root))) == root.sizes["factor"]
 

@@ -2,7 +2,8 @@
 
 async function drawReadouts(element, { probe, cell, condition }) {
   element.querySelector(".says").textContent =
-    `Found in retinas: ${probe.found} (${probe.source}) It matches if ${probe.criterion}.`;
+    `Found in retinas: ${probe.found} (${probe.source}) A cell matches by this criterion: ${probe.criterion}. ` +
+    probe.readouts.map((readout) => `${readout.name}: ${readout.meaning}.`).join(" ");
   element.querySelector(".table").replaceChildren(tableOf(readoutTable(probe, cell)));
   const select = element.querySelector("#readout");
   const chosen = probe.varying.find((readout) => readout.name === state.readout) ?? probe.varying[0];
@@ -15,16 +16,14 @@ async function drawReadouts(element, { probe, cell, condition }) {
 
 function readoutTable(probe, cell) {
   const sources = Object.keys(probe.verdicts);
-  const header = ["read from", ...probe.readouts.map((readout) => withUnit(readout.name, readout.unit)), "what was found"];
+  const header = ["read from", ...probe.readouts.map((readout) => withUnit(readout.name, readout.unit)), "verdict"];
   const lines = sources.map((source) => [
     source,
     ...probe.readouts.map((readout) => {
       const value = readout.values[source]?.[cell];
       const error = readout.errors[source]?.[cell];
       if (value === undefined) return "";
-      return value === null
-        ? "no response"
-        : shown(value) + (error === null || error === undefined ? "" : ` ± ${shown(error, 2)}`);
+      return value === null ? "undefined" : shown(value) + (error === null || error === undefined ? "" : ` ± ${shown(error, 2)}`);
     }),
     probe.verdicts[source][cell],
   ]);

@@ -51,7 +51,7 @@ function stacked({ parts, baseline, rate, title }, time, axes) {
       x: [time[0]],
       y: [0],
       mode: "text",
-      text: [`${title}: no response to this probe`],
+      text: [`${title}: was not shown this probe`],
       textposition: "middle right",
       showlegend: false,
     });}
