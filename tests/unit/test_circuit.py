@@ -1,5 +1,6 @@
 """Reduced circuits: their faithfulness, their choice, fixed weights, their export, and what is said of them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -327,6 +328,11 @@ def test_the_exported_circuit_needs_no_retmech(circuit: xr.DataTree, tmp_path: P
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     rate = np.load(tmp_path / "rate.npy")
     np.testing.assert_allclose(rate, found["rate"].sel(predictor="circuit"), rtol=0.05, atol=0.05 * rate.max())  # 8-bit movie
+    about = json.loads((tmp_path / "circuit.json").read_text())
+    assert about["cells"] == circuit["cell"].values.tolist()
+    assert about["channels"] == circuit["channel"].values[circuit["in_circuit"].values > 0].tolist()
+    own = circuit["circuit_correlation"].sel(candidate="circuit_fixed", probe="bar").values
+    np.testing.assert_allclose(list(about["correlation with the network"]["bar"].values()), own, atol=1e-4)
     lines = (tmp_path / "channels.csv").read_text().splitlines()
     assert len(lines) == 1 + circuit.sizes["channel"]
     assert "time_to_peak (s)" in lines[0]
