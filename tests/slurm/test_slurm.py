@@ -44,9 +44,9 @@ def test_a_run_through_slurm_makes_the_files_of_a_local_run(slurm: Path, undistu
     assert results(folder) == results(undisturbed)
     jobs = of_folder(slurm, folder)
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    # Two trainings, two evaluations, the consensus, the figures, the report, and four groups.
+    # Two trainings, two evaluations, the consensus, the figures, the report, the page of all, and four groups.
     assert len(jobs) == 12
-    assert sorted(job["Partition"] for job in jobs) == ["cpu"] * 9 + ["gpu"] * 2
+    assert sorted(job["Partition"] for job in jobs) == ["cpu"] * 10 + ["gpu"] * 2
     assert {memory(job) for job in jobs} == {4000, 8000, 16000}
     assert "Traceback" not in done.stderr
     again = run(*SUBMIT, cwd=folder)
