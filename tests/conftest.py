@@ -27,6 +27,12 @@ INGEST = IngestSettings(blocks=3, skip=0.5, guard_gap=0.2, validation_fraction=0
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and mostly waits, so that two processes end together."""
+    slow = ("test_slurm", "test_chaos", "test_workflow", "test_tutorial")
+    items.sort(key=lambda item: next((i for i, name in enumerate(slow) if item.path.stem == name), len(slow)))
+
+
 @pytest.fixture(scope="session")
 def simulation() -> Simulation:
     return simulate(SIMULATE)
