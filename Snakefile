@@ -32,6 +32,7 @@ rule all:
     default_target: True
     input:
         "results/report.html",
+        expand("results/{recording}/report.html", recording=RECORDINGS),
         expand("results/{recording}/readouts.nc", recording=RECORDINGS),
         expand("results/{recording}/figures", recording=RECORDINGS),
         expand("results/{recording}/{model}/seed{seed}/figures", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),

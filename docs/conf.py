@@ -31,7 +31,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!retmech)\w+\..*"), (r"py:class", r"(?!re
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "exclude-members": "set"}  # matplotlib writes one into each of its artists
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 napoleon_google_docstring = False

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from retmech.errors import RetmechError
 
-LEVELS = 16000
-DIGITS = 5  # of single numbers
+LEVELS = 16000  #: steps of a quantized array, up to its largest magnitude
+DIGITS = 5  #: of single numbers
 BLOCK = re.compile(r'<script type="application/x-retmech" data-name="([^"]+)">([A-Za-z0-9+/=]+)</script>')
 
 Block = Mapping[str, Any]

@@ -18,6 +18,7 @@ import xarray as xr
 import yaml
 
 from retmech import cli
+from retmech.report.blocks import blocks_of, decode
 from tests import formats
 from tests.pipeline import change, planned, results, run
 
@@ -166,7 +167,9 @@ def test_recorded_interneurons_are_compared_where_there_are_any(copy: Path) -> N
     table = pd.read_csv(copy / "results/tiny/bn_cnn/seed1/figures/interneurons.csv")
     of_channels = table[(table.kind == "image") & (table.x_name == "ch1")]
     np.testing.assert_allclose(of_channels.value, found["channel_correlation"].sel(channel="ch1"), rtol=1e-5)
-    assert ">Interneurons, bn_cnn/seed1" in (copy / "results/tiny/report.html").read_text()
+    page = copy / "results/tiny/report.html"
+    on_the_page = decode(blocks_of(page.read_text(), str(page))["tiny/run/bn_cnn/seed1"])["interneurons"]
+    assert on_the_page["neurons"] == ["bipolars.boxes.1", "bipolars.boxes.2"]
 
 
 def test_the_simulated_retina_stands_beside_its_models(finished: Path) -> None:
@@ -175,7 +178,9 @@ def test_the_simulated_retina_stands_beside_its_models(finished: Path) -> None:
     own = xr.open_dataset(finished / "results/tiny/truth.nc", group="omitted_flash")
     slope = table[(table.model == "simulated retina") & (table.readout == "slope") & (table.probe == "omitted_flash")]
     np.testing.assert_array_equal(slope["value"], own["slope"])
-    assert ">simulated retina<" in (finished / "results/tiny/report.html").read_text()
+    page = finished / "results/tiny/report.html"
+    on_the_page = decode(blocks_of(page.read_text(), str(page))["tiny/probe/omitted_flash"])
+    assert len(on_the_page["verdicts"]["simulated retina"]) == len(on_the_page["readouts"][0]["values"]["simulated retina"]) == 2
 
 
 def test_the_most_exciting_movies_are_made_with_the_model_and_shown_to_all(copy: Path) -> None:
