@@ -35,7 +35,8 @@ rule all:
         expand("results/{recording}/report.html", recording=RECORDINGS),
         expand("results/{recording}/readouts.nc", recording=RECORDINGS),
         expand("results/{recording}/figures", recording=RECORDINGS),
-        expand("results/{recording}/{model}/seed{seed}/figures", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
+        # Of the first seed; those of another are made on request, since they take as much time and space as all else of a run.
+        expand("results/{recording}/{model}/seed{seed}/figures", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS[:1]),
         expand("results/{recording}/{model}/seed{seed}/circuit", recording=RECORDINGS, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/{recording}/{model}/seed{seed}/recovery.nc", recording=SIMULATED, model=CIRCUIT_MODELS, seed=SEEDS),
         expand("results/.all/{model}/consensus.nc", model=CIRCUIT_MODELS if CONFIG["consensus"]["recordings"] else []),
