@@ -59,10 +59,11 @@ def study(recordings: int, seeds: int, seconds: dict[str, float]) -> Iterator[Jo
             yield Job(name.replace("train", "evaluate"), together(evaluate=1), (name, *baselines))
         yield Job(f"{r} readouts", together(respond=PROBES * len(runs), summarize=1), (*trained, f"{r} probes"))
         circuits = []
-        for name in trained[:seeds]:
+        for s, name in enumerate(trained[:seeds]):
             circuit = name.replace("train", "circuit")
             circuits.append(circuit)
-            yield Job(circuit, together(attribute=PROBES, reduce=1, explain=1, export=1, draw=1), (name, f"{r} probes"))
+            drawn = int(s == 0)  # figures of the first seed
+            yield Job(circuit, together(attribute=PROBES, reduce=1, explain=1, export=1, draw=drawn), (name, f"{r} probes"))
         yield Job(f"{r} consensus", together(consensus=1), tuple(circuits))
         evaluated = [name.replace("train", "evaluate") for name in trained]
         for page in ("report", "draw"):
