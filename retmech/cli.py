@@ -179,9 +179,7 @@ def _summarize(args: argparse.Namespace) -> None:
     readouts = summarize(responses)
     provenance = _provenance(args, "stages.summarize", **files, **retinas)
     io.write(readouts, schemas.READOUTS, args.output, provenance)
-    partial = args.table.with_name(f".{args.table.name}.partial")
-    readouts.to_dataframe().to_csv(partial, index=False)
-    partial.replace(args.table)
+    _write_text(readouts.to_dataframe().to_csv(index=False), args.table)
 
 
 def _attribute(args: argparse.Namespace) -> None:
@@ -277,13 +275,10 @@ def _compare(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from retmech import io, schemas
+    from retmech.folders import write_folder
     from retmech.stages.export import export
 
-    args.output.mkdir(parents=True, exist_ok=True)
-    for name, content in export(io.read(args.circuit, schemas.CIRCUIT)).items():
-        partial = args.output / f".{name}.partial"
-        partial.write_bytes(content)
-        partial.replace(args.output / name)
+    write_folder(args.output, export(io.read(args.circuit, schemas.CIRCUIT)).items())
 
 
 def _draw(args: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from retmech.geometry import Geometry
 from retmech.quality import INTERVAL
 
+RECORDED, TRUTH = "recorded retina", "simulated retina"  # whose own responses stand beside the models'
+
 
 def variable(dims: str | tuple[str, ...], values: Any, units: str, long_name: str) -> xr.Variable:
     """Return a variable with its unit and its long name."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from retmech import io, schemas
-
-RECORDED, TRUTH = "recorded retina", "simulated retina"
+from retmech.labels import RECORDED, TRUTH
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from retmech.figures.layout import wrapped
 from retmech.figures.style import colour, with_unit
+from retmech.labels import RECORDED, TRUTH
 
-RETINAS = {"recorded retina": ("black", "s"), "simulated retina": ("#555555", "D")}
+RETINAS = {RECORDED: ("black", "s"), TRUTH: ("#555555", "D")}
 MARKERS = "o^vP<>Xp"  # of seeds
 
 Responses = Mapping[str, xr.Dataset]  # by run or retina

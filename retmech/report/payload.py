@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from retmech.circuit import sentences
 from retmech.circuit.units import in_words
+from retmech.labels import TRUTH
 from retmech.reduction.matrix import channel_attribution
 from retmech.report import interneurons, recovery, tables
 from retmech.report.blocks import Block, numbers, packed, texts
 from retmech.report.summary import headline, strongest, summary
 from retmech.settings import ReportSettings
-from retmech.study import TRUTH, Run, Study
+from retmech.study import Run, Study
 
 SERIES = ("condition", "cell", "time")
 LEAST_DIFFERENCE = 1.0  # Hz; circuits that differ by less cannot be told apart in an experiment

@@ -21,11 +21,12 @@ from retmech.figures.mechanism import mechanism
 from retmech.figures.phenomena import columns, phenomena
 from retmech.figures.readouts import Responses
 from retmech.figures.style import style
+from retmech.labels import RECORDED, TRUTH
 from retmech.settings import DrawSettings
 
 Named = tuple[str, Figure]
 
-RETINAS = {"recorded": "recorded retina", "simulated": "simulated retina"}
+RETINAS = {"recorded": RECORDED, "simulated": TRUTH}
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from retmech import cli
+from retmech.labels import TRUTH
 from retmech.report.blocks import LEVELS, blocks_of, decode, encode, numbers, packed
 from retmech.report.page import render, render_index
 from retmech.report.payload import payload, shown_conditions
 from retmech.report.summary import headline, strongest, summary
 from retmech.settings import ReportSettings
-from retmech.study import TRUTH, Study, read_study
+from retmech.study import Study, read_study
 
 RUNS = ("bn_cnn/seed1", "bn_cnn/seed2", "glm/seed1", "ln/seed1", "lnln/seed1")
 PROBES = ("latency", "motion_anticipation", "motion_reversal", "omitted_flash", "recorded_movie", "most_exciting")
