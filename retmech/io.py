@@ -116,7 +116,11 @@ def read_dataset(path: Path, kind: FileType, lazy: bool = False) -> xr.Dataset:
 
 
 def _open(path: Path) -> xr.DataTree:
-    return xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False)
+    tree = xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False)
+    for node in tree.subtree:
+        dataset = node.to_dataset(inherit=False)
+        node.dataset = dataset.assign({name: v.astype(str) for name, v in dataset.variables.items() if v.dtype == object})
+    return tree
 
 
 def _sign(tree: xr.DataTree, kind: FileType, provenance: Provenance) -> None:
@@ -149,10 +153,8 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 
 def _write(tree: xr.DataTree, path: Path) -> None:
-    encoding = {
-        node.path: {str(name): _encoding(v) for name, v in node.to_dataset(inherit=False).variables.items() if _is_large(v)}
-        for node in tree.subtree
-    }
+    own = {node.path: node.to_dataset(inherit=False).variables for node in tree.subtree}
+    encoding = {path: {str(name): _encoding(v) for name, v in variables.items()} for path, variables in own.items()}
     tree.to_netcdf(path, engine="netcdf4", encoding=encoding)
 
 
@@ -160,7 +162,7 @@ def _write_part(group: netCDF4.Dataset, whole: xr.Dataset, part: xr.Dataset) -> 
     for name, values in part.data_vars.items():
         if name not in group.variables:
             full = xr.Variable(values.dims, np.broadcast_to(values.dtype.type(0), full_shape(whole, values)))
-            encoding = _encoding(full) if _is_large(full) else {}
+            encoding = _encoding(full)
             fill = np.nan if values.dtype.kind == "f" else None
             dims = [str(d) for d in full.dims]
             # A chunk is written to by several parts; the library's own cache would keep many that are done.
@@ -234,15 +236,17 @@ def _model_problems(dataset: xr.Dataset, model: type[pa.DatasetModel]) -> Iterat
             yield f"{name}: expected unit {units!r}, found {dataset[name].attrs.get('units')!r}"
 
 
-def _is_large(variable: xr.Variable) -> bool:
-    return variable.dtype.kind in "iuf" and variable.ndim > 0 and variable.size > 0
-
-
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
     """Compress numbers, in chunks of one condition that are read along time: no chunk is much larger than 1 MiB.
 
     Movies of bytes are left as they are: natural ones shrink by a third only, which takes ten times as long as writing them.
+    Words are written as characters of a fixed number: HDF5 reads strings of variable length through a file that may be closed by
+    now, and then ends the process (HDFGroup/hdf5 #3649); whoever opens a file some thirty times without closing it meets that.
     """
+    if variable.dtype.kind == "U":
+        return {"dtype": "S1"}
+    if variable.dtype.kind not in "iuf" or not variable.ndim or not variable.size:
+        return {}
     chunk = [1 if dim == "condition" and variable.ndim > 1 else n for dim, n in variable.sizes.items()]
     axis = variable.dims.index("time") if "time" in variable.dims else 0
     bytes_per_step = variable.dtype.itemsize * int(np.prod(chunk)) // chunk[axis]

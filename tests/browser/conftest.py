@@ -66,7 +66,7 @@ class Watched:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs no other event loop can, such as Snakemake's
 def browser() -> Iterator[Browser]:
     if PROGRAM is None:
         pytest.skip("no Chromium here: the page is not tested in a browser (Debian: apt-get install chromium)")

@@ -3,6 +3,7 @@
 import tracemalloc
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -37,6 +38,16 @@ def test_equal_contents_give_equal_bytes(retina: xr.Dataset, tmp_path: Path) -> 
     assert attributes["settings"] == '{"a":2,"b":1}'
     assert attributes["inputs"].startswith('{"source":"c96c6d5be8d08a12e7b5cdc1b207fa6b2430974c86803d8891675e76fd992c20')
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "b.nc", "source"], "nothing else is left"
+
+
+def test_no_string_has_a_variable_length(recording: xr.DataTree, tmp_path: Path) -> None:
+    """HDF5 can end the process that reads such a string from a file that it has opened many times."""
+    io.write(recording, schemas.RECORDING, tmp_path / "r.nc", Provenance())
+    with netCDF4.Dataset(tmp_path / "r.nc") as file:
+        groups = [file, *(inner for outer in file.groups.values() for inner in (outer, *outer.groups.values()))]
+        types = {f"{group.path}/{name}": variable.dtype for group in groups for name, variable in group.variables.items()}
+    assert types["//exclusion"] == np.dtype("S1")
+    assert str not in types.values()
 
 
 def broken(retina: xr.Dataset, kind: str) -> xr.Dataset:
