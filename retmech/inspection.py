@@ -131,7 +131,7 @@ def _stage(path: Path) -> str | None:
 
 
 def _print_stage(path: Path, stage: str, console: Console) -> None:
-    with xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False) as tree:
+    with io.open_tree(path) as tree:
         console.print(f"[bold]{escape(str(path))}[/]: {stage}, version {tree.attrs.get('schema_version')}")
         for key in ("settings", "inputs", "code_digest"):
             if tree.attrs.get(key):

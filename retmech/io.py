@@ -98,7 +98,7 @@ def read(path: Path, kind: FileType, lazy: bool = False) -> xr.DataTree:
         Naming the file, the variable, what was expected and what was found.
     """
     try:
-        tree = _open(path)
+        tree = open_tree(path)
         if not lazy:
             with tree:
                 tree = tree.load()
@@ -115,12 +115,17 @@ def read_dataset(path: Path, kind: FileType, lazy: bool = False) -> xr.Dataset:
     return read(path, kind, lazy).to_dataset()
 
 
-def _open(path: Path) -> xr.DataTree:
-    tree = xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False)
-    for node in tree.subtree:
-        dataset = node.to_dataset(inherit=False)
-        node.dataset = dataset.assign({name: v.astype(str) for name, v in dataset.variables.items() if v.dtype == object})
+def open_tree(path: Path) -> xr.DataTree:
+    """Open any NetCDF file, unchecked; its data stay in it until they are used, its strings are read."""
+    opened = xr.open_datatree(path, engine="netcdf4", decode_timedelta=False, decode_times=False)
+    tree = xr.DataTree.from_dict({group: _with_words(dataset) for group, dataset in groups_of(opened).items()})
+    tree.set_close(opened.close)
     return tree
+
+
+def _with_words(dataset: xr.Dataset) -> xr.Dataset:
+    """Strings as NumPy's, where xarray gives objects."""
+    return dataset.assign({name: v.astype(str) for name, v in dataset.variables.items() if v.dtype == object})
 
 
 def _sign(tree: xr.DataTree, kind: FileType, provenance: Provenance) -> None:
@@ -160,17 +165,30 @@ def _write(tree: xr.DataTree, path: Path) -> None:
 
 def _write_part(group: netCDF4.Dataset, whole: xr.Dataset, part: xr.Dataset) -> None:
     for name, values in part.data_vars.items():
+        if values.dtype.kind == "U":
+            _write_words(group, str(name), values)
+            continue
         if name not in group.variables:
             full = xr.Variable(values.dims, np.broadcast_to(values.dtype.type(0), full_shape(whole, values)))
-            encoding = _encoding(full)
             fill = np.nan if values.dtype.kind == "f" else None
             dims = [str(d) for d in full.dims]
             # A chunk is written to by several parts; the library's own cache would keep many that are done.
             created = group.createVariable(
-                str(name), values.dtype, dims, fill_value=fill, chunk_cache=4 * CHUNK_BYTES, **encoding
+                str(name), values.dtype, dims, fill_value=fill, chunk_cache=4 * CHUNK_BYTES, **_encoding(full)
             )
             created.setncatts(values.attrs)
         group[str(name)][region(whole, values)] = values.values
+
+
+def _write_words(group: netCDF4.Dataset, name: str, words: xr.DataArray) -> None:
+    """Write strings, all in one part, as xarray does with the encoding of :func:`_encoding`."""
+    encoded = np.char.encode(words.values, "utf-8")
+    length = f"string{encoded.itemsize}"
+    if length not in group.dimensions:
+        group.createDimension(length, encoded.itemsize)
+    created = group.createVariable(name, "S1", [*map(str, words.dims), length])
+    created.setncatts({**words.attrs, "_Encoding": "utf-8"})
+    created[:] = words.values
 
 
 def _validate(tree: xr.DataTree, kind: FileType, path: Path, data: bool = True) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from retmech import io, schemas
 from retmech.errors import FileError
 from retmech.io import Provenance, _model_problems
+from retmech.pieces import Pieces
 from retmech.schemas import _TrainPart
 from retmech.stages.simulate import Simulation
 
@@ -40,14 +41,24 @@ def test_equal_contents_give_equal_bytes(retina: xr.Dataset, tmp_path: Path) -> 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "b.nc", "source"], "nothing else is left"
 
 
-def test_no_string_has_a_variable_length(recording: xr.DataTree, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_no_string_has_a_variable_length(in_parts: bool, recording: xr.DataTree, tmp_path: Path) -> None:
     """HDF5 can end the process that reads such a string from a file that it has opened many times."""
-    io.write(recording, schemas.RECORDING, tmp_path / "r.nc", Provenance())
+    recording["exclusion"][:] = ["no \N{GREEK SMALL LETTER MU}m", ""]
+    if in_parts:
+        header = recording.copy()
+        header.dataset = header.to_dataset().drop_vars("exclusion")
+        parts = iter([xr.DataTree(recording.to_dataset()[["exclusion"]])])
+        io.write_pieces(Pieces(header, parts), schemas.RECORDING, tmp_path / "r.nc", Provenance())
+    else:
+        io.write(recording, schemas.RECORDING, tmp_path / "r.nc", Provenance())
     with netCDF4.Dataset(tmp_path / "r.nc") as file:
         groups = [file, *(inner for outer in file.groups.values() for inner in (outer, *outer.groups.values()))]
         types = {f"{group.path}/{name}": variable.dtype for group in groups for name, variable in group.variables.items()}
     assert types["//exclusion"] == np.dtype("S1")
     assert str not in types.values()
+    for found in (io.read(tmp_path / "r.nc", schemas.RECORDING), xr.open_datatree(tmp_path / "r.nc")):
+        np.testing.assert_array_equal(found["exclusion"].values, recording["exclusion"].values)
 
 
 def broken(retina: xr.Dataset, kind: str) -> xr.Dataset:
