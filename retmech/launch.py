@@ -1,5 +1,6 @@
 """`retmech run`: one pipeline at a time in a folder, and no manual unlocking after a crash."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -7,11 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from retmech.errors import RetmechError
+import yaml
+
+from retmech.errors import ConfigError, RetmechError
 from retmech.locks import lock
 
 LOCK = Path("work/run.lock")
 HELD = "RETMECH_RUN"  # set in the environment of a run that holds the lock
+DRY = {"-n", "-np", "-pn", "--dry-run", "--dryrun"}  # says what would be done, also while another run is under way
 
 
 def launch(arguments: Sequence[str]) -> None:
@@ -21,6 +25,8 @@ def launch(arguments: Sequence[str]) -> None:
 
     Raises
     ------
+    ConfigError
+        If a config file cannot be read.
     RetmechError
         If another run is under way in this folder, jobs of one that ended are still queued, there is no Snakefile, or the path is
         not one for SLURM.
@@ -31,21 +37,27 @@ def launch(arguments: Sequence[str]) -> None:
     program = str(beside) if beside.exists() else shutil.which("snakemake")
     if program is None:
         raise RetmechError("snakemake is not installed in this environment. Install retmech with its constraints again.")
+    _check_configs(arguments)
     if any("slurm" in word for word in arguments):
         _check_paths(Path(sys.executable), Path.cwd())
+    os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if not DRY & set(arguments):
+        _take_over(program, Path.cwd())
+    os.execv(program, [program, *arguments])
+
+
+def _take_over(program: str, folder: Path) -> None:
+    """Hold the lock for the run that is to come, and remove what a run that was killed left of Snakemake's own."""
     file, held = hold()
-    left = [] if {"-n", "--dry-run", "--dryrun"} & set(arguments) else _queued(Path.cwd())
-    if left:
+    if left := _queued(folder):
         raise RetmechError(
             f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
             f"them with `scancel {' '.join(left)}`; nothing was touched."
         )
     os.set_inheritable(file, True)
     os.environ[HELD] = "1"
-    os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if held and any(Path(".snakemake/locks").glob("*")):
         subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
-    os.execv(program, [program, *arguments])
 
 
 def hold() -> tuple[int, bool]:
@@ -77,6 +89,22 @@ def hold_unless_held() -> None:
     """Take the lock for a run that was not started by `retmech run`, which then knows that it is alive."""
     if HELD not in os.environ:
         hold()
+
+
+def _check_configs(arguments: Sequence[str]) -> None:
+    """Snakemake ends in a traceback where a config file is none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="*", default=[], type=Path)
+    named: list[Path] = parser.parse_known_args(arguments)[0].configfile
+    for path in [*filter(Path.exists, [Path("config.yaml")]), *named]:
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            problem = "" if isinstance(content, dict) else f"expected sections, found {str(content)[:40]!r}"
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+        if problem:
+            hint = " A target stands before `--configfile`, which takes all words after it." if path in named else ""
+            raise ConfigError(f"{path}: cannot be read as a config ({problem}).{hint}")
 
 
 def _check_paths(*paths: Path) -> None:

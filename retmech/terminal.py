@@ -5,11 +5,14 @@ Snakemake's own record of a run, with all commands, is kept in `.snakemake/log`.
 
 import logging
 import re
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +28,14 @@ RUNNING_SHOWN = 3
 SAID = ("Nothing to be done", "Trying to restart job")
 # What only repeats that a job failed.
 SAID_ANYWAY = ("Exiting because a job execution failed", "WorkflowError:\nAt least one job did not complete")
+
+_interrupted = threading.Event()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Remember that somebody pressed Ctrl-C: jobs that end with it did not fail."""
+    _interrupted.set()
+    signal.default_int_handler(number, frame)
 
 
 class LogHandler(LogHandlerBase):
@@ -44,6 +55,9 @@ class LogHandler(LogHandlerBase):
         self.planned: Counter[tuple[str, str]] = Counter()
         self.done = self.total = 0
         self.progress: Progress | None = None
+        here = threading.current_thread() is threading.main_thread()  # others may not say what a signal does
+        if here and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one event; one that cannot be shown stops no run."""
@@ -118,6 +132,9 @@ class LogHandler(LogHandlerBase):
         if job["indent"] and not (missing and any(Path(path).exists() for path in job["log"])):
             return  # of a group: done before another failed, or not begun
         name = self.jobs.get(job["jobid"], job["rule_name"])
+        if _interrupted.is_set():
+            self.console.print(f"stopped {name}", markup=False)
+            return
         self.console.print(f"FAILED {name}", style="bold red", markup=False)
         if job["rule_msg"]:
             self.console.print(f"  {job['rule_msg']}", markup=False)
@@ -163,12 +180,16 @@ def ending(log: Path, lines: int = LAST_LINES) -> list[str]:
 
 
 def advice(record: str) -> str:
-    """What to do after a run that failed; Snakemake's record of it is in a file."""
-    return (
-        "The run stopped before its end. What is finished is kept: mend what the failed jobs say and start the same command\n"
-        "again. Training goes on from its last epoch. Out of memory: fewer --cores; on a cluster, more mem_mb in its profile.\n"
-        f"All that happened, with the commands: {record}"
-    )
+    """What to do after a run that failed or was interrupted; Snakemake's record of it is in a file."""
+    if _interrupted.is_set():
+        what = "The run was interrupted. What is finished is kept; the same command goes on, training from its last epoch."
+    else:
+        what = (
+            "The run stopped before its end. What is finished is kept: mend what the failed jobs say and start the same\n"
+            "command again. Training goes on from its last epoch. Out of memory: fewer --cores; on a cluster, more mem_mb in\n"
+            "its profile."
+        )
+    return f"{what}\nAll that happened, with the commands: {record}"
 
 
 def _name(rule: str, wildcards: Mapping[str, str] | Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retmech import launch
-from retmech.errors import RetmechError
+from retmech.errors import ConfigError, RetmechError
 from retmech.locks import lock
 from retmech.models.checkpoints import scratch_folder
 
@@ -55,6 +55,35 @@ def test_a_path_with_a_space_is_refused_on_slurm(tmp_path: Path, monkeypatch: py
     with pytest.raises(RetmechError, match="may have a space in its path"):
         launch.launch(["--workflow-profile", "profiles/slurm"])
     assert not (folder / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--configfile", "none.yaml"],
+            r"^none\.yaml: cannot be read as a config \(No such file or directory\)\. A target",
+        ),
+        (
+            ["--configfile", "more.yaml", "model.nc"],
+            r"^model\.nc: cannot be read as a config \('utf-8' codec .* A target",
+        ),
+        (["--configfile=list.yaml"], r"^list\.yaml: .* \(expected sections, found \"\['train'\]\"\)"),
+        (["-n"], r"^config\.yaml: cannot be read as a config \([\s\S]*line 1, column 9[\s\S]*\)\.$"),
+    ],
+)
+def test_a_config_that_is_none_is_one_clear_error(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Snakefile").touch()
+    Path("config.yaml").write_text("train: [" if arguments == ["-n"] else "train: {}")
+    Path("more.yaml").write_text("train: {}")
+    Path("list.yaml").write_text("[train]")
+    Path("model.nc").write_bytes(b"\x89HDF")
+    with pytest.raises(ConfigError, match=says):
+        launch.launch(arguments)
+    assert not Path("work").exists()
 
 
 def test_processes_of_one_training_wait_each_for_its_own_predecessor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

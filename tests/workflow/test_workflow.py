@@ -266,30 +266,34 @@ def test_a_broken_recording_is_one_clear_error(copy: Path) -> None:
     assert not output.exists()
 
 
-def killed(folder: Path, target: str, when: Callable[[], bool]) -> None:
-    """Start the pipeline and kill all of it, without warning, at a moment."""
+def killed(folder: Path, target: str, when: Callable[[], bool], by: signal.Signals = signal.SIGKILL) -> str:
+    """Start the pipeline and kill all of it at a moment; return what it said."""
+    command = ["retmech", "run", "--cores", "2", target]
     process = subprocess.Popen(
-        ["retmech", "run", "--cores", "2", target],
-        cwd=folder,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while not when():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, by)
+    said = process.communicate()[1]
+    assert process.returncode != 0
+    return said
 
 
-def test_training_killed_in_its_middle_ends_in_the_same_model(finished: Path, copy: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_training_killed_in_its_middle_ends_in_the_same_model(by: signal.Signals, finished: Path, copy: Path) -> None:
     shutil.rmtree(copy / "work")
     (copy / MODEL).unlink()
     seen = copy / "work/checkpoints"
-    killed(copy, MODEL, lambda: any(len(p.read_text().splitlines()) > 4 for p in seen.glob("*/metrics.csv")))
+    said = killed(copy, MODEL, lambda: any(len(p.read_text().splitlines()) > 4 for p in seen.glob("*/metrics.csv")), by)
     assert not (copy / MODEL).exists()
+    if by == signal.SIGINT:
+        assert "stopped train tiny bn_cnn 1" in said
+        assert "The run was interrupted" in said
+    assert "FAILED" not in said
     run("retmech", "run", "--cores", "2", MODEL, cwd=copy)
     assert "resuming after epoch" in (copy / "logs/train/tiny/bn_cnn/seed1.log").read_text()
     assert (copy / MODEL).read_bytes() == (finished / MODEL).read_bytes()
@@ -325,4 +329,6 @@ def test_a_second_run_beside_the_first_touches_nothing(copy: Path, first_run: li
     second = run("retmech", "run", "--cores", "1", cwd=copy, check=False)
     assert second.returncode == 1
     assert "another run is under way in this folder" in second.stderr
+    planned = run("retmech", "run", "--dry-run", cwd=copy)
+    assert "nothing was run" in planned.stdout
     assert first.wait() == 0
