@@ -99,8 +99,8 @@ def data(*urls: str) -> PublicData:
     return PublicData("nobody", urls, MEMBER, ("one", "two"), ("noise", "scenes"))
 
 
-def get(server: Server, folder: Path, *stimuli: str, session: str = "one", url: str = "") -> list[Path]:
-    return fetch("set", [session], stimuli, folder, data(url or server.url), timeout=(1.0, 0.5), pause=0.01)
+def get(server: Server, folder: Path, *stimuli: str, session: str = "one", url: str = "", patience: float = 10) -> list[Path]:
+    return fetch("set", [session], stimuli, folder, data(url or server.url), timeout=(patience, patience), pause=0.01)
 
 
 def test_only_what_is_asked_for_is_transferred(server: Server, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_only_what_is_asked_for_is_transferred(server: Server, tmp_path: Path) -
 @pytest.mark.parametrize("fault", ["cut", "stall"])
 def test_a_transfer_that_breaks_off_is_gone_on_with(fault: str, server: Server, tmp_path: Path) -> None:
     server.faults = [fault, fault]
-    (path,) = get(server, tmp_path, "noise")
+    (path,) = get(server, tmp_path, "noise", patience=1)
     assert path.read_bytes() == CONTENT["one", "noise"]
     assert server.given < 3_300_000, "no byte comes twice"
 
