@@ -103,8 +103,8 @@ def _prediction(model: str, runs: Runs) -> Iterator[str]:
         beside = ", ".join([f"ceiling {_two(nodes[0]['noise_ceiling'].mean())}", *others])
         said.append(f"{name}{known} with r = {_range(r)} ({_two(low)} to {_two(high)}; {beside})")
     yield (
-        f"Prediction: {model} predicts held-out {' and '.join(said)}; means over {first.sizes['cell']} cells, in brackets of the "
-        "ends of 95 % intervals."
+        f"Prediction: {model} predicts held-out {' and '.join(said)}; means over {first.sizes['cell']} cells, in brackets also "
+        "those of the ends of 95 % intervals."
     )
 
 
