@@ -21,6 +21,7 @@ def test_the_notebook_reads_the_results_of_the_tiny_config(finished: Path, monke
     first = cells[0].replace("../results/insilico", "results/tiny")
     assert first != cells[0]
     monkeypatch.chdir(finished)
+    plt.close("all")  # of other tests
     names = {"__name__": "notebook"}
     with mpl.rc_context(), contextlib.redirect_stdout(io.StringIO()) as said:
         for i, source in enumerate([first, *cells[1:]]):
