@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,9 @@ SIMULATE = SimulateSettings(
 INGEST = IngestSettings(blocks=3, skip=0.5, guard_gap=0.2, validation_fraction=0.2, history=200)
 
 torch.set_num_threads(1)
+# The same examples each time, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=default looks for others.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

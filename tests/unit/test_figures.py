@@ -74,7 +74,9 @@ def test_lines_points_and_error_bars(values: np.ndarray) -> None:
         np.testing.assert_array_equal(own[["x", "y"]].values, np.stack([x, y], axis=1))
     np.testing.assert_array_equal(found[found.series == "shaded"].value, error)
     bars = found[found.kind == "errorbar"]
-    np.testing.assert_allclose(bars[["x", "y", "x_end", "y_end"]].values, np.stack([x, y - error, x, y + error], axis=1))
+    np.testing.assert_allclose(
+        bars[["x", "y", "x_end", "y_end"]].values, np.stack([x, y - error, x, y + error], axis=1), atol=1e-9
+    )
 
 
 @given(values=pairs())
@@ -99,7 +101,7 @@ def test_bands_bars_segments_spans_and_references(values: np.ndarray) -> None:
     np.testing.assert_array_equal(np.sort(by["band"][["y", "y_end"]].values), edges.T)
     np.testing.assert_array_equal(by["sideways"].y, x)
     np.testing.assert_array_equal(np.sort(by["sideways"][["x", "x_end"]].values), edges.T)
-    np.testing.assert_allclose(by["up"][["x", "y", "y_end"]].values, np.stack([place, low, low + high], axis=1))
+    np.testing.assert_allclose(by["up"][["x", "y", "y_end"]].values, np.stack([place, low, low + high], axis=1), atol=1e-9)
     np.testing.assert_allclose(by["along"][["y", "x", "x_end"]].values, np.stack([place, 0 * high, high], axis=1), atol=1e-9)
     np.testing.assert_array_equal(by["interval"][["y", "x", "x_end"]].values, np.stack([place, low, high], axis=1))
     np.testing.assert_array_equal(by["upright"][["x", "y", "y_end"]].values, np.stack([place, low, high], axis=1))
