@@ -259,7 +259,7 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
 
     Movies of bytes are left as they are: natural ones shrink by a third only, which takes ten times as long as writing them.
     Words are written as characters of a fixed number: HDF5 reads strings of variable length through a file that may be closed by
-    now, and then ends the process (HDFGroup/hdf5 #3649); whoever opens a file some thirty times without closing it meets that.
+    now, and then ends the process (HDFGroup/hdf5 #3649); whoever opens files many times without closing them meets that.
     """
     if variable.dtype.kind == "U":
         return {"dtype": "S1"}
