@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from retmech.alignment import SURE, Alignment, align
-from retmech.errors import RecordingError, warn
+from retmech.errors import RecordingError, note, warn
 from retmech.labels import quantile_coordinate, variable
 from retmech.quality import reliability, reliability_interval, signal_to_noise
 from retmech.readers._raw import RawPart, RawRecording
@@ -36,19 +36,16 @@ class Branch:
     @classmethod
     def of(cls, name: str, raw: RawRecording, cells: list[int], settings: IngestSettings) -> "Branch":
         """Cut a class into its parts."""
-        training, validation = _spans(name, raw, settings)
-        test = _usable(raw.test, settings.response_lag)
-        if test < 1:
-            raise RecordingError(f"{name}: the test movie has no responses.")
-        spans = {"train": training, "validation": validation, "test": [(0, test)]}
         lag = settings.response_lag
-        parts = {
-            part: _responses(raw.test if part == "test" else raw.train, spans[part], cells, raw.frame_rate, lag) for part in PARTS
-        }
-        if len(raw.trial_rate) < 2:
-            n = len(raw.trial_rate)
-            warn(f"{name}: the test movie was shown {n} time(s); without repeats the noise ceiling is missing (NaN).")
-        parts["test"] = _with_trials(name, parts["test"], raw, cells, lag)
+        spans = _spans(name, raw, settings)
+        rates = raw.trial_rate
+        if raw.test is None:
+            rates = raw.train.rate[None, :, spans["test"][0][0] : spans["test"][0][1] + lag]
+        parts = {part: _responses(_source(raw, part), spans[part], cells, raw.frame_rate, lag) for part in PARTS}
+        if len(rates) < 2:
+            say = warn if raw.test is not None else note
+            say(f"{name}: the test movie was shown {len(rates)} time(s); without repeats the noise ceiling is missing (NaN).")
+        parts["test"] = _with_trials(name, parts["test"], rates[:, cells], raw.frame_rate, lag)
         times = None if raw.spike_times is None else tuple(raw.spike_times[i] for i in cells)
         return cls(name, raw, [raw.cells[i] for i in cells], parts, spans, times)
 
@@ -58,7 +55,7 @@ class Branch:
 
     def pieces(self, part: str) -> Iterator[tuple[int, bool, xr.Dataset]]:
         """Yield the movie of a part in pieces: the first frame's number in the part, whether a run begins, and the frames."""
-        movie = (self.raw.test if part == "test" else self.raw.train).stimulus
+        movie = _source(self.raw, part).stimulus
         time, done = self.parts[part]["time"].variable, 0
         for start, stop in self.spans[part]:
             for first, frames in movie.pieces(start, stop):
@@ -93,17 +90,22 @@ class Branch:
         )
 
 
-def _with_trials(name: str, test: xr.Dataset, raw: RawRecording, cells: list[int], lag: int) -> xr.Dataset:
-    """Add the single trials to the responses to the test movie, and what they say of the cells.
+def _source(raw: RawRecording, part: str) -> RawPart:
+    """Where a part is cut from: the test from the training movie where none was repeated."""
+    return raw.test if part == "test" and raw.test is not None else raw.train
+
+
+def _with_trials(name: str, test: xr.Dataset, rates: NDArray[np.float32], frame_rate: float, lag: int) -> xr.Dataset:
+    """Add the single trials (trial, cell, time) to the responses to the test movie, and what they say of the cells.
 
     The trial average of counts is no count; the trials themselves stand in their place.
     """
     n_bins = test.sizes["time"]
-    trials = raw.trial_rate[:, cells, lag : lag + n_bins]
+    trials = rates[..., lag : lag + n_bins]
     if trials.shape[-1] < n_bins:
-        raise RecordingError(f"{name}: single trials have {raw.trial_rate.shape[-1]} bins, fewer than the test movie.")
+        raise RecordingError(f"{name}: single trials have {rates.shape[-1]} bins, fewer than the test movie.")
     rho = reliability(trials)
-    interval = np.sqrt(reliability_interval(trials, max(1, round(raw.frame_rate))))
+    interval = np.sqrt(reliability_interval(trials, max(1, round(frame_rate))))
     return (
         test.drop_vars("spike_count", errors="ignore")
         .assign(
@@ -137,12 +139,33 @@ def _blocks(name: str, raw: RawRecording, settings: IngestSettings) -> list[Span
     return [(start, start + block) for start in range(0, n_frames, block)]
 
 
-def _spans(name: str, raw: RawRecording, settings: IngestSettings) -> tuple[list[Span], list[Span]]:
-    """Cut every block into [skipped | training | gap | validation] and return the spans of frames to train and validate on."""
+def _spans(name: str, raw: RawRecording, settings: IngestSettings) -> dict[str, list[Span]]:
+    """Return the spans of frames of each part.
+
+    Every block is cut into [skipped | training | gap | validation]; where no movie was repeated, the last one of them into [... |
+    gap | test].
+    """
     skip, gap = (round(seconds * raw.frame_rate) for seconds in (settings.skip, settings.guard_gap))
     last = _usable(raw.train, settings.response_lag)
-    training, validation, longest = [], [], 0
     blocks = _blocks(name, raw, settings)
+    if raw.test is not None:
+        usable = _usable(raw.test, settings.response_lag)
+        if usable < 1:
+            raise RecordingError(f"{name}: the test movie has no responses.")
+        tests = [(0, usable)]
+    else:
+        lengths = [stop - start for start, stop in blocks]
+        start, stop = blocks.pop(max(i for i, length in enumerate(lengths) if 2 * length >= max(lengths)))
+        stop = min(stop - settings.response_lag, last)
+        held_out = min(round(settings.test_fraction * len(raw.train.stimulus)), (stop - start - skip) // 2)
+        tests = [(stop - held_out, stop)]
+        blocks.append((start, stop - held_out - gap))
+        if held_out < 2 * gap:
+            raise RecordingError(
+                f"{name}: ingest.test_fraction = {settings.test_fraction:g} of the training movie leaves {held_out} frames for "
+                "the test. Make it larger."
+            )
+    training, validation, longest = [], [], 0
     for start, stop in blocks:
         held_out = round(settings.validation_fraction * (stop - start - skip))
         longest = max(longest, stop - start)
@@ -159,7 +182,7 @@ def _spans(name: str, raw: RawRecording, settings: IngestSettings) -> tuple[list
             f"{name}: a block lasts {longest / raw.frame_rate:g} s; ingest.skip = {settings.skip:g} s, guard_gap = "
             f"{settings.guard_gap:g} s and validation_fraction = {settings.validation_fraction:g} leave nothing to train on."
         )
-    return training, validation
+    return {"train": training, "validation": validation, "test": tests}
 
 
 def _responses(raw: RawPart, spans: list[Span], cells: list[int], frame_rate: float, lag: int) -> xr.Dataset:

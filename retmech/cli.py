@@ -135,10 +135,10 @@ def _of_pages(verb: Add) -> None:
 
 def _of_people(verb: Add) -> None:
     verb("run", people.do_run, "Run the pipeline; all other arguments go to snakemake.")
-    for sub in (
-        verb("inspect", people.do_inspect, "Print what is in a file or folder, raw or of a stage."),
-        verb("validate", people.do_validate, "Say everything that is wrong with a file or folder, raw or of a stage."),
-    ):
+    inspect = verb("inspect", people.do_inspect, "Print what is in a file or folder, raw or of a stage.")
+    validate = verb("validate", people.do_validate, "Say everything that is wrong with a file or folder, raw or of a stage.")
+    validate.add_argument("--strict", action="store_true", help="exit with 1 on warnings too")
+    for sub in (inspect, validate):
         sub.config().add_argument("file", type=Path)
         sub.add_argument("--stimulus", default="naturalscene", help="stimulus class, for formats with several in a file")
     sub = verb("fetch", people.do_fetch, "Download sessions of a public data set; without a name, list them.")

@@ -19,6 +19,7 @@ from retmech.readers._raw import RawRecording, problems
 from retmech.schemas import FileType
 from retmech.stages.ingest import ingest
 
+PARTS = {"train": "training", "test": "the test"}
 TYPES = {kind.name: kind for kind in vars(schemas).values() if isinstance(kind, FileType)}
 
 
@@ -229,13 +230,14 @@ def _summary(raw: RawRecording, reader: str) -> Table:
         "runs",
         "times",
     )
-    for name, part in (("train", raw.train), ("test", raw.test)):
+    parts = {"train": raw.train, **({} if raw.test is None else {"test": raw.test})}
+    for name, part in parts.items():
         n = len(part.stimulus)
         pixels = f"{part.stimulus.shape[1]} x {part.stimulus.shape[2]}, {part.stimulus.dtype}"
         table.add_row(name, f"{n / raw.frame_rate:.1f}", str(n), pixels, str(len(part.runs)), escape(part.timing))
     for i, cell in enumerate(raw.cells):
-        rate = f"{raw.train.rate[i].mean():.2f} Hz in training, {raw.test.rate[i].mean():.2f} Hz in the test"
-        table.add_row(escape(cell), "", "", rate, "", "")
+        rates = [f"{part.rate[i].mean():.2f} Hz in {PARTS[name]}" for name, part in parts.items()]
+        table.add_row(escape(cell), "", "", ", ".join(rates), "", raw.excluded.get(cell, ""))
     return table
 
 

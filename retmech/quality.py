@@ -11,8 +11,10 @@ from retmech.settings import QualitySettings
 INTERVAL = (0.025, 0.975)  #: quantiles of the confidence intervals
 
 
-def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -> NDArray[np.float32]:
-    """Firing rate in Hz: counts per bin convolved with a Gaussian along the last axis.
+def smoothed_rate(
+    count: NDArray[np.generic], width: float, frame_rate: float, duration: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
+    """Firing rate in Hz: counts per bin convolved with a Gaussian along the last axis, over the time that they were counted in.
 
     Parameters
     ----------
@@ -21,8 +23,13 @@ def smoothed_rate(count: NDArray[np.generic], width: float, frame_rate: float) -
         Standard deviation of the Gaussian, ms.
     frame_rate
         Bins per second, Hz.
+    duration : (..., time)
+        Of each bin, s; the same for all, 1 / frame_rate, when omitted.
     """
-    rate = gaussian_filter1d(count.astype(np.float64) * frame_rate, width * 1e-3 * frame_rate, axis=-1)
+    sigma = width * 1e-3 * frame_rate
+    rate = gaussian_filter1d(count.astype(np.float64) * frame_rate, sigma, axis=-1)
+    if duration is not None:
+        rate = rate / gaussian_filter1d(duration * frame_rate, sigma, axis=-1)
     return rate.astype(np.float32)
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.linalg import solve_toeplitz
 from scipy.ndimage import gaussian_filter, label
 from scipy.special import ndtr
 
@@ -199,6 +200,35 @@ def spike_triggered_average(
     for start, stop in pairwise(edges):
         found.add(stimulus[start:stop], rate[:, start:stop], new_run=True)
     return found.average()
+
+
+def temporal_kernels(
+    trace: NDArray[np.floating], response: NDArray[np.floating], before: int, after: int, ridge: float = 1e-2
+) -> FloatArray:
+    """Linear filters by which traces drive responses, correlations within the traces taken out.
+
+    The least-squares solution of r(t) = sum_j k(j) s(t - j), with a penalty of ``ridge`` times the variance of s on k's squares.
+
+    Parameters
+    ----------
+    trace : (cell, time)
+        What one pixel shows.
+    response : (cell, time)
+    before, after
+        Lags j from ``-before`` to before ``after``, frames.
+
+    Returns
+    -------
+    kernel : (cell, lag)
+    """
+    n_lags, n = before + after, trace.shape[1]
+    length = fft.next_fast_len(n + n_lags, real=True)
+    seen = fft.rfft(trace - trace.mean(axis=1, keepdims=True), length)
+    given = fft.rfft(response - response.mean(axis=1, keepdims=True), length)
+    auto = fft.irfft(np.abs(seen) ** 2, length)[:, :n_lags]
+    cross = np.roll(fft.irfft(given * seen.conj(), length), before, axis=1)[:, :n_lags]
+    auto[:, 0] *= 1 + ridge
+    return np.stack([solve_toeplitz(a, c) if a[0] > 0 else np.zeros(n_lags) for a, c in zip(auto, cross, strict=True)])
 
 
 def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> NDArray[np.float32]:

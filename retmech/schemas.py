@@ -93,6 +93,7 @@ class _Recording(_Cells):
     field_x: np.float64 = _variable("cell", units="um")
     included: np.int8 = _variable("cell", units="1", isin=[0, 1])
     exclusion: str = _variable("cell", units="1")
+    raw_name: str = _variable("cell", units="1")
     lag: Coordinate[np.float64] = _coordinate("s")
     y: Coordinate[np.float64] = _coordinate("um")
     x: Coordinate[np.float64] = _coordinate("um")
@@ -491,7 +492,7 @@ class _Discriminating(_Open):
 RETINA = FileType("retina", 1, Retina)
 RECORDING = FileType(
     "recording",
-    3,
+    4,
     _Recording,
     {
         "/*/train": TRAIN_PARTS,

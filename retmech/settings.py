@@ -77,7 +77,17 @@ class IngestSettings(Settings):
     blocks: int = Field(1, ge=1, le=1000, description="equal blocks that the training movie is made of")
     skip: float = Field(0.0, ge=0, le=3600, description="start of each block left out (adaptation), s")
     validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="last part of each block kept for validation")
+    test: str | None = Field(
+        None,
+        pattern="^last$",
+        description="last: no movie was repeated, and the last part of the training movie is the test, shown once",
+    )
+    test_fraction: float = Field(0.1, gt=0, lt=0.9, description="of the training movie, with `test: last`")
     guard_gap: float = Field(0.5, ge=0, le=60, description="left out between training and validation, s")
+    scale: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {},
+        description="factors for the luminance of movies on another scale: by stimulus class, or by CLASS/train and CLASS/test",
+    )
     cells: list[Annotated[int, Field(ge=0)]] | None = Field(
         None, min_length=1, description="rows of the cells to use, from 0; all when omitted"
     )

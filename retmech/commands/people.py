@@ -26,12 +26,17 @@ def do_inspect(args: argparse.Namespace) -> None:
 
 def do_validate(args: argparse.Namespace) -> None:
     """Print whether a file is valid, or raise an error that lists what is wrong."""
+    from retmech.errors import warnings_heard
     from retmech.inspection import validate
 
-    kind, problems = validate(args.file, _reader_settings(args), args.stimulus)
+    with warnings_heard() as warnings:
+        kind, problems = validate(args.file, _reader_settings(args), args.stimulus)
     if problems:
         raise RetmechError("\n".join([f"{args.file}: {kind}: {len(problems)} problem(s)", *problems]))
-    print(f"{args.file}: a valid {kind}")
+    with_warnings = f", with {len(warnings)} warning(s)" if warnings else ""
+    if with_warnings and args.strict:
+        raise RetmechError(f"{args.file}: a valid {kind}{with_warnings}, which --strict does not allow")
+    print(f"{args.file}: a valid {kind}{with_warnings}")
 
 
 def _reader_settings(args: argparse.Namespace) -> Any:

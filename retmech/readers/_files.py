@@ -1,6 +1,9 @@
-"""Movies, times and names from plain files: NumPy, CSV and video, none of which is trusted."""
+"""Movies, times and names from plain files: NumPy, MATLAB, CSV and video, none of which is trusted."""
 
+import csv
 import re
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retmech.errors import RecordingError
+from retmech.errors import RecordingError, warn
+from retmech.readers._matlab import matlab_array, matlab_movie
 from retmech.readers._raw import LARGEST, Movie, checked_movie, unreadable
 
 VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+LONGEST = 60  # characters of a cell's name
 
 
 def inside(path: Path, folder: Path) -> Path:
@@ -44,12 +48,25 @@ def one_of(folder: Path, stem: str, suffixes: Iterable[str]) -> Path:
     return inside(found[0], folder)
 
 
-def cell_name(name: object, place: str) -> str:
-    """Return a cell's name; it must be one that can stand in tables and file names."""
-    text = str(name)
-    if not NAME.fullmatch(text):
-        raise RecordingError(f"{place}: expected names of letters, digits, dots, dashes and underscores, found {text[:80]!r}.")
-    return text
+def safe_names(names: Iterable[str], place: str) -> list[str]:
+    """Return names of cells that can stand in tables and file names; what they are called in the file is said.
+
+    Letters and digits of ASCII, dots, dashes and underscores stay; accents are dropped, all else becomes an underscore. Names
+    that differ in nothing else are numbered.
+    """
+    found: dict[str, str] = {}  # safe -> as it stands in the file
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        safe = base = (re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-") or "cell")[:LONGEST]
+        number = 1
+        while safe in found:
+            number += 1
+            safe = f"{base}_{number}"
+        found[safe] = name
+    changed = {name: safe for safe, name in found.items() if safe != name}
+    if changed:
+        warn(f"{place}: names of cells are changed: " + ", ".join(f"{name!r} is {safe}" for name, safe in changed.items()) + ".")
+    return list(found)
 
 
 def by_number(names: Iterable[str]) -> list[str]:
@@ -71,18 +88,46 @@ def numpy_array(path: Path) -> NDArray[np.generic]:
 
 
 def table(path: Path, header: bool) -> pd.DataFrame:
-    """Return a CSV file; with a header its columns have names."""
+    """Return a CSV file; with a header its columns have names, and all but numbers stays the text that it is.
+
+    Raises
+    ------
+    RecordingError
+        If it cannot be read, or a row has more values than there are columns, naming the line.
+    """
     if path.stat().st_size > LARGEST:
         raise RecordingError(f"{path}: expected at most {LARGEST / 1e9:.0f} GB of text.")
     try:
-        return pd.read_csv(path, header=0 if header else None, skipinitialspace=True)
+        if not header:
+            return pd.read_csv(path, header=None, skipinitialspace=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values that would be left out
+            return pd.read_csv(
+                path, skipinitialspace=True, index_col=False, dtype={"cell": str}, keep_default_na=False, na_values={"time": ""}
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise _too_many(path) or unreadable(path, "CSV", error) from None
     except Exception as error:
         raise unreadable(path, "CSV", error) from None
 
 
+def _too_many(path: Path) -> RecordingError | None:
+    """The error that names the first row with more values than there are columns."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.reader(file)
+        columns = next(rows)
+        for row in rows:
+            if len(row) > len(columns):
+                return RecordingError(
+                    f"{path}: line {rows.line_num}: expected {len(columns)} values, found {len(row)}. Is there a decimal comma? "
+                    "Decimals have a point."
+                )
+    return None
+
+
 def numbers(path: Path, rank: int) -> NDArray[np.float64]:
-    """Return numbers from a CSV file without a header, or a NumPy file; one row is as good as one column."""
-    values = numpy_array(path) if path.suffix == ".npy" else table(path, header=False).to_numpy()
+    """Return numbers from a CSV file without a header, a NumPy or a MATLAB file; one row is as good as one column."""
+    values = table(path, header=False).to_numpy() if path.suffix == ".csv" else _array(path)
     if values.dtype.kind not in "iuf":
         raise RecordingError(f"{path}: expected numbers alone, found type {values.dtype}.")
     if values.nbytes > LARGEST:
@@ -97,9 +142,34 @@ def numbers(path: Path, rank: int) -> NDArray[np.float64]:
     return found
 
 
-def movie(path: Path) -> Movie:
-    """Return the movie of a NumPy or a video file; the luminance of a video in colours."""
-    return _video(path) if path.suffix.lower() in VIDEO else Movie.of(numpy_array(path), str(path))
+def _array(path: Path) -> NDArray[np.generic]:
+    return matlab_array(path) if path.suffix == ".mat" else numpy_array(path)
+
+
+def movie(path: Path, n_frames: int | None = None) -> Movie:
+    """Return the movie of a NumPy, MATLAB or video file; the luminance of a video in colours.
+
+    Parameters
+    ----------
+    n_frames
+        How many it should have; says which axis is time.
+
+    Raises
+    ------
+    RecordingError
+        If it is none, or its axes stand in another order than (time, y, x).
+    """
+    if path.suffix.lower() in VIDEO:
+        return _video(path)
+    if path.suffix == ".mat":
+        return matlab_movie(path, n_frames or matlab_array(path).shape[-1])
+    found = Movie.of(numpy_array(path), str(path))
+    if n_frames is not None and len(found) != n_frames == found.shape[2]:
+        raise RecordingError(
+            f"{path}: expected (time, y, x) with {n_frames} frames, found {found.shape}: time is the last axis. "
+            "Save it transposed."
+        )
+    return found
 
 
 def joined(movies: list[Movie]) -> Movie:
@@ -171,9 +241,9 @@ def spike_checks(
         rows = table(inside(single, folder), header=True)
         if not {"cell", "time"} <= set(rows.columns):
             raise RecordingError(f"{single}: expected columns cell and time, found {', '.join(map(str, rows.columns))[:200]}.")
-        if rows["time"].dtype.kind not in "iuf" or rows["cell"].isna().any():
+        if rows["time"].dtype.kind not in "iuf" or (rows["cell"] == "").any():
             raise RecordingError(f"{single}: expected a name and a time in s in every row, found others.")
-        found = {cell_name(cell, str(single)): times.to_numpy() for cell, times in rows.groupby("cell")["time"]}
+        found = {str(cell): times.to_numpy() for cell, times in rows.groupby("cell")["time"]}
         return {name: partial(check, found[name], f"{single}: {name}") for name in by_number(found)}
     own = folder / "spikes"
     found_files = sorted(own.iterdir()) if own.is_dir() else []
@@ -183,18 +253,18 @@ def spike_checks(
     if not paths:
         raise RecordingError(f"{folder}: expected spikes.csv or files in spikes/, found neither.")
     for path in paths.values():
-        if path.suffix not in {".npy", ".csv"}:
-            raise RecordingError(f"{path}: expected .npy or .csv files of spike times alone.")
+        if path.suffix not in {".npy", ".mat", ".csv"}:
+            raise RecordingError(f"{path}: expected .npy, .mat or .csv files of spike times alone.")
 
     def times(name: str) -> NDArray[np.float64]:
         return check(_times(inside(paths[name], folder)), str(paths[name]))
 
-    return {cell_name(name, str(own)): partial(times, name) for name in by_number(paths)}
+    return {name: partial(times, name) for name in by_number(paths)}
 
 
 def _times(path: Path) -> NDArray[np.generic]:
     """Times in one file, of which there may be none."""
-    if path.suffix == ".npy":
-        array = numpy_array(path)
-        return array if array.size else np.empty(0)
-    return numbers(path, 1) if path.stat().st_size else np.empty(0)
+    if path.suffix == ".csv":
+        return numbers(path, 1) if path.stat().st_size else np.empty(0)
+    array = _array(path)
+    return array if array.size else np.empty(0)

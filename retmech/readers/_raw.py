@@ -1,7 +1,7 @@
 """What every reader returns."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,10 @@ from retmech.errors import RecordingError
 
 PIECE_BYTES = 16 * 2**20  # of a movie that is read at once
 LARGEST = 2**30  # bytes of an array that has to be held as a whole
+LAST = "last"  # ingest.test: the last part of the training movie
+NO_TEST = (
+    "If none was repeated, as in most white noise, set ingest.test to last: the last part of the training movie is held out."
+)
 SAME_RATE = 1e-3  # relative difference of two frame rates that are one
 
 
@@ -72,6 +76,12 @@ class Movie:
         step = max(1, PIECE_BYTES // (self.dtype.itemsize * self.shape[1] * self.shape[2]))
         for first in range(start, stop, step):
             yield first, self.frames(first, min(first + step, stop))
+
+    def scaled(self, factor: float) -> "Movie":
+        """Return the movie with its luminance multiplied."""
+        return replace(
+            self, dtype=np.dtype(np.float32), read=lambda start, stop: self.frames(start, stop).astype(np.float32) * factor
+        )
 
     def shown(self, index: NDArray[np.int64]) -> "Movie":
         """Return the movie whose frame i is frame ``index[i]`` of this one; the index must not decrease."""
@@ -135,6 +145,10 @@ class RawPart:
     runs: tuple[int, ...] = (0,)
     timing: str = ""
 
+    def scaled(self, factor: float) -> "RawPart":
+        """Return this with the luminance of its movie multiplied."""
+        return replace(self, stimulus=self.stimulus.scaled(factor))
+
 
 @dataclass(frozen=True)
 class RawRecording:
@@ -142,18 +156,26 @@ class RawRecording:
 
     Attributes
     ----------
+    test
+        None where no movie was repeated: a part of the training movie stands in its place.
     trial_rate : (trial, cell, time)
         Single responses to the test movie, Hz; none where only averages were kept.
     spike_times
         Of each cell, s, in order; None where the file has no times.
+    names
+        Of the cells as they stand in the file, where they differ from ``cells``, which can stand in tables and file names.
+    excluded
+        Cell -> why it cannot be used, for those that were not observed throughout.
     """
 
     frame_rate: float  # Hz
     cells: list[str]
     train: RawPart
-    test: RawPart
+    test: RawPart | None
     trial_rate: NDArray[np.float32]
     spike_times: tuple[NDArray[np.float64], ...] | None = None
+    names: Sequence[str] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 Check = Callable[[], object]

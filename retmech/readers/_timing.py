@@ -1,21 +1,25 @@
-"""Measured times of frames and spikes: bins follow the frames that were on the screen, whatever the clock did."""
+"""Recordings of cells whose spikes were timed on the clock of the frames: bins follow the frames that were on the screen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from retmech.errors import RecordingError, warn
+from retmech.errors import RecordingError, note, warn
 from retmech.quality import smoothed_rate
+from retmech.readers._clock import FrameClock, Times, frame_clock, frame_period
+from retmech.readers._coverage import Recorded, check_order, check_unit
+from retmech.readers._files import safe_names
 from retmech.readers._raw import SAME_RATE, Movie, RawPart, RawRecording
 from retmech.settings import IngestSettings
 
-Times = NDArray[np.float64]
-
-BREAK = 0.25  #: s; a longer gap between two frames ends a run: what was on the screen meanwhile is not known
 DRIFT = 1e-4  # change of the frame rate over a session that is worth a word
+THROUGHOUT = Recorded()  # as far as is known
+SCATTER = 0.05  # frames; likewise
+ENDS = 2  # frames at the ends of a presentation that need no sure time
 
 
 class EventSettings(IngestSettings):
@@ -28,7 +32,10 @@ class EventSettings(IngestSettings):
 
 @dataclass(frozen=True)
 class Shown:
-    """A movie and the onsets of its frames, s: (frame,), or (trial, frame) for one that was repeated."""
+    """A movie and the onsets of its frames, s: (frame,), or (trial, frame) for one that was repeated.
+
+    A presentation that was aborted has NaN for the frames that it did not come to.
+    """
 
     movie: Movie
     onsets: Times
@@ -37,34 +44,39 @@ class Shown:
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins of responses, one for each frame that is kept.
+    """Bins of responses.
 
     Attributes
     ----------
     edges : (bin, 2)
         Start and end of each, s.
     frame : (bin,)
-        Number of the movie's frame that is on the screen.
+        Number of the movie's frame that is on the screen in its middle.
     runs
         First bins of runs without a break.
-    dropped
-        Frames that were shown for longer than one.
     """
 
     edges: Times
     frame: NDArray[np.int64]
-    runs: tuple[int, ...]
-    dropped: int
+    runs: tuple[int, ...] = (0,)
+
+    @classmethod
+    def joined(cls, pieces: Sequence["Bins"]) -> "Bins":
+        """Return runs one after the other."""
+        firsts = np.cumsum([0, *(len(piece.frame) for piece in pieces[:-1])])
+        return cls(np.concatenate([p.edges for p in pieces]), np.concatenate([p.frame for p in pieces]), tuple(firsts.tolist()))
 
 
 def ordered(times: NDArray[np.generic], place: str) -> Times:
-    """Return spike times as float64.
+    """Return times as float64; (n, 1) and (1, n) are lists too, as MATLAB writes them.
 
     Raises
     ------
     RecordingError
         If they are not numbers of at least 0 that do not decrease.
     """
+    if times.ndim == 2 and 1 in times.shape:
+        times = times.ravel()
     if times.ndim != 1 or times.dtype.kind not in "iuf":
         raise RecordingError(f"{place}: expected a list of times in s, found shape {times.shape} of type {times.dtype}.")
     found = times.astype(np.float64)
@@ -79,24 +91,23 @@ def ordered(times: NDArray[np.generic], place: str) -> Times:
 
 
 def onsets_of(times: NDArray[np.generic], n_frames: int, place: str) -> Times:
-    """Return the onsets of a movie's frames as float64.
+    """Return the onsets of a movie's frames as float64; NaN at the end of a presentation that was aborted.
 
     Raises
     ------
     RecordingError
-        If they do not increase or there is not one for each frame.
+        If they decrease or there is not one for each frame.
     """
-    found = ordered(times, place)
-    if len(found) != n_frames:
-        raise RecordingError(f"{place}: expected one onset for each of the movie's {n_frames} frames, found {len(found)}.")
-    if len(found) < 2 or np.diff(found).min() <= 0:
+    if len(times) != n_frames:
+        raise RecordingError(f"{place}: expected one onset for each of the movie's {n_frames} frames, found {len(times)}.")
+    known = len(times)
+    while known and np.isnan(times[known - 1]):
+        known -= 1
+    found = np.full(n_frames, np.nan)
+    found[:known] = ordered(times[:known], place)
+    if n_frames < 2 or (known > 1 and found[known - 1] <= found[0]):
         raise RecordingError(f"{place}: expected at least two onsets in s that increase.")
     return found
-
-
-def rate_of(onsets: Times) -> float:
-    """Frames per second, Hz, from the median interval."""
-    return float(round(1 / np.median(np.diff(onsets)), 6))
 
 
 def plausible(rate: float, place: str) -> float:
@@ -112,61 +123,59 @@ def plausible(rate: float, place: str) -> float:
     return rate
 
 
-def drift(onsets: Times) -> str:
-    """How much the frame rate changes from the first half of a session to the second, in words."""
-    interval = np.diff(onsets)
-    usual = interval[interval < 1.5 * np.median(interval)]
-    first, second = np.array_split(usual, 2)
-    change = 0.0 if not len(second) else float(first.mean() / second.mean() - 1)
-    return f"the frame rate drifts by {1e6 * change:.0f} ppm" if abs(change) > DRIFT else ""
+def rate_of(clocks: Sequence[FrameClock]) -> float:
+    """Frames per second, Hz: frame intervals over the time that they took."""
+    return float(round(sum(clock.shown for clock in clocks) / sum(clock.lasted for clock in clocks), 6))
 
 
-def bins_of(onsets: Times, ratio: float = 1.0) -> Bins:
-    """Cut the time of a movie into bins.
+def in_words(clocks: Sequence[FrameClock]) -> str:
+    """What is worth knowing of some clocks: frames that stayed, late pulses, drift, breaks, scatter."""
+    frames = sum(len(clock.stay) for clock in clocks)
+    held = sum(int(np.count_nonzero(clock.stay > 1)) for clock in clocks)
+    late = sum(int(np.count_nonzero(clock.late)) for clock in clocks)
+    lost = frames - sum(stop - start for clock in clocks for start, stop in clock.runs)
+    breaks = [(clock, stop) for clock in clocks for _, stop in clock.runs[:-1]]
+    drift = max((clock.drift for clock in clocks), key=abs, default=0.0)
+    scatter = max(clock.scatter for clock in clocks)
+    said = [
+        (held, f"{held} of {frames} frames stayed for longer than one"),
+        (late, f"{late} onset(s) more than half a frame late or early were set right"),
+        (breaks, f"{len(breaks)} break(s), the first after frame {breaks[0][1] - 1 if breaks else 0}"),
+        (lost, f"{lost} frame(s) beside breaks have no sure time and are left out"),
+        (abs(drift) > DRIFT, f"the frame rate drifts by {1e6 * drift:.0f} ppm"),
+        (scatter > SCATTER, f"onsets scatter around the clock by {scatter:.2g} frame (sd)"),
+    ]
+    return "; ".join(words for found, words in said if found)
+
+
+def bins_of(clock: FrameClock, ratio: float = 1.0) -> Bins:
+    """Cut the time of a movie into bins of one frame interval each: a frame that stayed for k intervals has k bins.
 
     Parameters
     ----------
-    onsets : (frame,)
-        Measured, s.
     ratio
-        Bins per frame: 1 for the movie's own rate.
-
-    Notes
-    -----
-    A frame that stays for k intervals is k frames, the same each time. Bins are equal in the time of these frames and follow
-    their measured onsets in the time of the spikes. A frame that stays longer than :data:`BREAK` ends a run.
+        Bins per frame interval: 1 for the movie's own rate.
     """
-    interval = np.diff(onsets)
-    usual = float(np.median(interval))
-    stays = np.append(np.maximum(1, np.rint(interval / usual)), 1).astype(np.int64)
-    breaks = np.flatnonzero(np.append(interval, 0) > max(BREAK, 1.5 * usual))
-    stays[breaks] = 1
-    frame = np.repeat(np.arange(len(onsets)), stays)
-    length = np.append(interval, usual)
-    length[breaks] = usual
-    part = np.arange(len(frame)) - np.repeat(np.cumsum(stays) - stays, stays)  # which of its intervals
-    width = (length / stays)[frame]
-    start = onsets[frame] + part * width
-    dropped = int(np.count_nonzero(stays > 1))
-    firsts = np.concatenate([[0], np.cumsum(stays)[breaks]]).astype(np.int64)
-    pieces = [
-        _resampled(start[a:b], width[a:b], frame[a:b], ratio) for a, b in zip(firsts, [*firsts[1:], len(frame)], strict=True)
-    ]
-    edges, frame = (np.concatenate(found) for found in zip(*pieces, strict=True))
-    runs = np.cumsum([0, *(len(piece[1]) for piece in pieces[:-1])])
-    return Bins(edges, frame, tuple(runs.tolist()), dropped)
+    pieces = []
+    for start, stop in clock.runs:
+        place = np.concatenate([[0], np.cumsum(clock.stay[start:stop])])
+        onset = np.append(clock.onset[start:stop], clock.onset[stop - 1] + clock.stay[stop - 1] * clock.period)
+        pieces.append(_cut(place.astype(float), onset, np.arange(start, stop), ratio))
+    return Bins.joined(pieces)
 
 
-def _resampled(start: Times, width: Times, frame: NDArray[np.int64], ratio: float) -> tuple[Times, NDArray[np.int64]]:
-    """Bins of one run, ``ratio`` for each frame."""
-    if abs(ratio - 1) < SAME_RATE:
-        return np.stack([start, start + width], axis=1), frame
-    onset = np.append(start, start[-1] + width[-1])
-    n_bins = max(1, round(len(start) * ratio))
-    place = np.arange(n_bins + 1) / ratio  # of the edges, in frames
-    edges = np.interp(place, np.arange(len(onset)), onset)
-    middle = np.minimum(((place[:-1] + place[1:]) / 2).astype(np.int64), len(start) - 1)
-    return np.stack([edges[:-1], edges[1:]], axis=1), frame[middle]
+def bins_of_frames(clock: FrameClock, start: int, stop: int, ratio: float = 1.0) -> Bins:
+    """Cut the time of some frames of a run into bins of one frame each, however long it stayed: the same in each presentation."""
+    onset = np.append(clock.onset[start:stop], clock.ends[stop - 1])
+    return _cut(np.arange(stop - start + 1.0), onset, np.arange(start, stop), ratio)
+
+
+def _cut(place: Times, onset: Times, frame: NDArray[np.int64], ratio: float) -> Bins:
+    """Cut time where the number of frames that have been shown is a multiple of 1 / ratio; ``place`` is that number at onsets."""
+    edges = np.arange(max(1, round(place[-1] * ratio)) + 1) / ratio
+    times = np.interp(edges, place, onset)
+    middle = np.searchsorted(place, (edges[:-1] + edges[1:]) / 2, side="right") - 1
+    return Bins(np.stack([times[:-1], times[1:]], axis=1), frame[np.minimum(middle, len(frame) - 1)])
 
 
 def counted(times: Sequence[Times], edges: Times) -> NDArray[np.int32]:
@@ -175,7 +184,14 @@ def counted(times: Sequence[Times], edges: Times) -> NDArray[np.int32]:
     return np.array(found, np.int32).reshape(len(times), len(edges))
 
 
-def from_events(train: Shown, test: Shown, spikes: Mapping[str, Times], settings: EventSettings) -> RawRecording:
+def from_events(
+    train: Shown,
+    test: Shown | None,
+    spikes: Mapping[str, Times],
+    place: str,
+    settings: EventSettings,
+    recorded: Recorded = THROUGHOUT,
+) -> RawRecording:
     """Return the recording of cells whose spikes were timed on the same clock as the frames.
 
     Parameters
@@ -183,44 +199,132 @@ def from_events(train: Shown, test: Shown, spikes: Mapping[str, Times], settings
     train
         Onsets (frame,).
     test
-        Onsets (trial, frame).
+        Onsets (trial, frame); None where no movie was repeated.
     spikes
         Cell -> times, s, in order.
+    place
+        Of the spikes, for errors.
+    recorded
+        When the amplifier was on and the cells were observed, as far as the file says it.
     """
-    own = plausible(rate_of(train.onsets), train.place)
+    onsets = _begun(train)
+    clock = frame_clock(onsets, frame_period([onsets], train.place))
+    own = plausible(rate_of([clock]), train.place)
+    whole = [] if test is None else _whole(test)
+    movies = [*clock.spans, *(span for row in whole for span in row.spans)]
+    check_unit(list(spikes.values()), movies, own, place)
+    recorded = recorded.ended(list(spikes.values()), movies, place)
+    clock = recorded.of(clock)
+    if not clock.runs:
+        raise RecordingError(
+            f"{train.place}: expected a training movie that was recorded, found none: {recorded.reason(movies[0])}."
+        )
+    kept = [] if test is None else _presented(test, whole, recorded)
+    if test is not None:
+        check_order([row.spans[0] for row in kept], clock.spans, clock.period / 2, test.place)
+        _check_rate(test, rate_of(kept), own, settings)
     rate = settings.frame_rate or own
-    for name, shown in (("the training movie", train), ("the test movie", test)):
-        found = rate_of(shown.onsets.reshape(-1, shown.onsets.shape[-1])[0])
-        if settings.frame_rate is None and abs(found / own - 1) > SAME_RATE:
-            raise RecordingError(
-                f"{shown.place}: expected {own:g} frames per second as in training, found {found:g}. "
-                "Set ingest.frame_rate to the rate that both are to have."
-            )
-        if abs(found / rate - 1) > SAME_RATE:
-            warn(f"{name}: {found:g} frames per second become {rate:g}, each shown for as long as it lasts.")
-    return _recording(train, test, spikes, rate, settings.rate_width)
-
-
-def _recording(train: Shown, test: Shown, spikes: Mapping[str, Times], rate: float, width: float) -> RawRecording:
+    names = list(spikes)
+    cells = safe_names(names, place)
+    partly = recorded.partly([*clock.spans, *(row.spans[0] for row in kept)], 2 * clock.period)
+    excluded = {cell: partly[name] for cell, name in zip(cells, names, strict=True) if name in partly}
     times = tuple(spikes.values())
-    bins = bins_of(train.onsets, rate / rate_of(train.onsets))
-    said = drift(train.onsets)
-    if bins.dropped:
-        said = f"{bins.dropped} of {len(train.onsets)} frames stayed for longer than one" + (f"; {said}" if said else "")
+    part = _trained(train, clock, times, rate, settings.rate_width)
+    tested, trials = None, np.empty((0, len(times), 0), np.float32)
+    if test is not None:
+        tested, trials = _tested(test, kept, times, rate, settings.rate_width)
+    return RawRecording(rate, cells, part, tested, trials, times, names, excluded)
+
+
+def _begun(train: Shown) -> Times:
+    """Onsets of the frames that a training movie came to."""
+    known = np.isfinite(train.onsets)
+    if not known.all():
+        warn(f"{train.place}: the movie ended after {np.count_nonzero(known)} of {len(known)} frames; the others are left out.")
+    return train.onsets[known]
+
+
+def _trained(train: Shown, clock: FrameClock, times: Sequence[Times], rate: float, width: float) -> RawPart:
+    said = in_words([clock])
     if said:
-        warn(f"{train.place}: {said}. Bins follow the measured times.")
-    count = counted(times, bins.edges)
-    smooth = [smoothed_rate(run, width, rate) for run in np.split(count, bins.runs[1:], axis=1)]  # nothing of one in another
-    part = RawPart(train.movie.shown(bins.frame), count, np.concatenate(smooth, axis=1), bins.runs, said)
-    trials = []
-    for onsets in test.onsets:
-        # What is averaged over trials has one bin for each frame, whether or not a frame stayed for longer in one of them.
-        own = bins_of(onsets)
-        first = np.unique(own.frame, return_index=True)[1]
-        edges, shown = _resampled(own.edges[first, 0], np.diff(own.edges[first])[:, 0], own.frame[first], rate / rate_of(onsets))
-        trials.append(counted(times, edges))
-    fewest = min(trial.shape[1] for trial in trials)
-    count = np.stack([trial[:, :fewest] for trial in trials])
-    average = count.mean(axis=0)
-    tested = RawPart(test.movie.shown(shown[:fewest]), np.rint(average).astype(np.int32), smoothed_rate(average, width, rate))
-    return RawRecording(rate, list(spikes), part, tested, smoothed_rate(count, width, rate), times)
+        warn(f"{train.place}: {said}. Bins follow the frames.")
+    bins = bins_of(clock, _ratio(rate, rate_of([clock])))
+    count, duration = counted(times, bins.edges), np.diff(bins.edges)[:, 0]
+    smooth = [  # nothing of one run in another
+        smoothed_rate(count[:, start:stop], width, rate, duration[start:stop])
+        for start, stop in pairwise([*bins.runs, len(duration)])
+    ]
+    return RawPart(train.movie.shown(bins.frame), count, np.concatenate(smooth, axis=1), bins.runs, said)
+
+
+def _tested(
+    test: Shown, clocks: Sequence[FrameClock], times: Sequence[Times], rate: float, width: float
+) -> tuple[RawPart, NDArray[np.float32]]:
+    """The test movie, and the rates (trial, cell, time) in each presentation."""
+    said = in_words(clocks)
+    left_out = len(test.onsets) - len(clocks)
+    if said:
+        warn(f"{test.place}: {said}. Bins follow the frames.")
+    start, stop = max(c.runs[0][0] for c in clocks), min(c.runs[0][1] for c in clocks)
+    ratio = _ratio(rate, rate_of(clocks))
+    bins = [bins_of_frames(clock, start, stop, ratio) for clock in clocks]
+    count = np.stack([counted(times, own.edges) for own in bins])
+    duration = np.stack([np.diff(own.edges)[:, 0] for own in bins])
+    trials = smoothed_rate(count, width, rate, duration[:, None])
+    average = smoothed_rate(count.sum(axis=0), width, rate, duration.sum(axis=0))
+    said = "; ".join(filter(None, [f"{left_out} of {len(test.onsets)} presentations are left out" if left_out else "", said]))
+    movie = test.movie.shown(bins[0].frame)
+    return RawPart(movie, np.rint(count.mean(axis=0)).astype(np.int32), average, timing=said), trials
+
+
+def _whole(test: Shown) -> list[FrameClock]:
+    """The clock of each presentation that came to its end."""
+    rows = [row for row in test.onsets if np.isfinite(row).all()]
+    for i in np.flatnonzero(~np.isfinite(test.onsets).all(axis=1)):
+        known = int(np.count_nonzero(np.isfinite(test.onsets[i])))
+        warn(f"{test.place}: presentation {i + 1} is left out: it ended after {known} of {len(test.onsets[i])} frames.")
+    if not rows:
+        raise RecordingError(f"{test.place}: expected a presentation of all frames, found none.")
+    period = frame_period(rows, test.place)
+    return [frame_clock(row, period) for row in rows]
+
+
+def _presented(test: Shown, whole: Sequence[FrameClock], recorded: Recorded) -> list[FrameClock]:
+    """The presentations that were shown without a break and recorded to their end."""
+    kept, reasons = [], []
+    for clock in whole:
+        known = sum(stop - start for start, stop in clock.runs)
+        words = recorded.reason((clock.onset[0], clock.ends[-2]))
+        if len(clock.runs) > 1:
+            stop, start = clock.runs[0][1], clock.runs[1][0]
+            words = f"it paused for {clock.onset[start] - clock.onset[stop - 1] - clock.period:.3g} s after frame {stop - 1}"
+        elif known < len(clock.stay) - max(ENDS, 0.02 * len(clock.stay)):
+            words = f"only {known} of {len(clock.stay)} frames have a sure time"
+        reasons.append(words)
+        if words:
+            warn(f"{test.place}: the presentation at {clock.onset[0]:.6g} s is left out: {words}.")
+        else:
+            kept.append(clock)
+    if not kept:
+        raise RecordingError(f"{test.place}: expected a presentation shown and recorded as a whole, found none: {reasons[0]}.")
+    return kept
+
+
+def _check_rate(test: Shown, found: float, own: float, settings: EventSettings) -> None:
+    """Refuse a test movie at another rate than the training movie's, unless both are brought to one."""
+    off = abs(found / own - 1)
+    if off <= SAME_RATE or off * test.onsets.shape[1] < 1:
+        return
+    if settings.frame_rate is None:
+        raise RecordingError(
+            f"{test.place}: expected {own:g} frames per second as in training, found {found:g}. "
+            "Set ingest.frame_rate to the rate that both are to have."
+        )
+
+
+def _ratio(rate: float, own: float) -> float:
+    """Bins per frame interval."""
+    if abs(rate / own - 1) <= SAME_RATE:
+        return 1.0
+    note(f"{own:g} frames per second become {rate:g}, each shown for as long as it lasts.")
+    return rate / own

@@ -2,10 +2,11 @@
 
 Spike times from ``units``; the movies of training and test from ImageSeries (frames in the file, or in a video beside it), or
 from an IndexSeries that says which frame of a template was on the screen when. Presentations of the test movie come from the rows
-of ``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again.
+of ``trials``, or of another table of intervals, or from an IndexSeries that shows the template again and again. What the file
+says of when it recorded (``invalid_times``, ``obs_intervals``, ``stop_time``) is heeded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from retmech.errors import RecordingError
-from retmech.readers._files import cell_name, inside, joined, movie
+from retmech.errors import RecordingError, warn
+from retmech.readers._clock import Times
+from retmech.readers._coverage import Recorded
+from retmech.readers._files import inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LARGEST, Check, Movie, RawRecording, checked_movie, unreadable
-from retmech.readers._timing import EventSettings, Shown, Times, from_events, onsets_of, ordered
+from retmech.readers._raw import LARGEST, LAST, NO_TEST, Check, Movie, RawRecording, checked_movie, unreadable
+from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered
+
+SAME_LENGTH = 0.02  # relative difference of two lengths that are one
 
 
 class Config(EventSettings):
@@ -28,9 +33,11 @@ class Config(EventSettings):
 
     reader: Literal["nwb"] = "nwb"
     train: str = Field("{class}_train", min_length=1, description="name of the training movie; {class} is the stimulus class")
-    test: str = Field("{class}_test", min_length=1, description="name of the test movie")
+    test: str | None = Field(
+        "{class}_test", min_length=1, description="name of the test movie; last: the last part of the training movie"
+    )
     repeats: str = Field("trials", min_length=1, description="table of intervals whose rows are presentations of the test movie")
-    column: str = Field("stimulus", min_length=1, description="its column that names the movie; without it all rows count")
+    column: str = Field("stimulus", min_length=1, description="its column that names the movie")
     axes: Literal["xy", "yx"] = Field("xy", description="order of a frame's axes in the file; the standard says xy")
 
 
@@ -60,9 +67,10 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
         found = _session(source, settings)
         train, test = found.train(stimulus_class), found.test(stimulus_class)
         spikes = {name: times() for name, times in source.guarded("units", found.units).items()}
-    if train.movie.shape[1:] != test.movie.shape[1:]:
+        recorded = source.guarded("units", found.recorded)
+    if test is not None and train.movie.shape[1:] != test.movie.shape[1:]:
         raise RecordingError(f"{test.movie.place}: expected frames of {train.movie.shape[1:]}, found {test.movie.shape[1:]}.")
-    return from_events(train, test, spikes, settings)
+    return from_events(train, test, spikes, f"{path}: units", settings, recorded)
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
@@ -104,24 +112,46 @@ class _Session:
         name = self.settings.train.replace("{class}", stimulus_class)
         return self.source.guarded(name, lambda: self._shown(name))
 
-    def test(self, stimulus_class: str) -> Shown:
-        """The test movie."""
-        name = self.settings.test.replace("{class}", stimulus_class)
-        return self.source.guarded(name, lambda: self._repeated(name))
+    def test(self, stimulus_class: str) -> Shown | None:
+        """The test movie; None where none was repeated."""
+        if self.settings.test in {None, LAST}:
+            return None
+        name = str(self.settings.test).replace("{class}", stimulus_class)
+        train = self.settings.train.replace("{class}", stimulus_class)
+        return self.source.guarded(name, lambda: self._repeated(name, train))
+
+    def recorded(self) -> Recorded:
+        """Times that are marked as not recorded, and those in which each unit was observed."""
+        invalid, gaps = self.nwb.invalid_times, []
+        for i in range(0 if invalid is None else len(invalid)):
+            tags = ", ".join(map(str, invalid["tags"][i])) if "tags" in invalid.colnames else ""
+            start, stop = float(invalid["start_time"][i]), float(invalid["stop_time"][i])
+            words = f"invalid_times has {start:.6g} to {stop:.6g} s" + (f" ({tags})" if tags else "")
+            warn(f"{self.path}: {words}: that time is left out.")
+            gaps.append((start, stop, words))
+        units = self.nwb.units
+        observed = {}
+        if "obs_intervals" in units.colnames:
+            for i, name in enumerate(self._names()):
+                spans = np.asarray(units["obs_intervals"][i], np.float64).reshape(-1, 2)
+                if len(spans):
+                    observed[name] = tuple((float(start), float(stop)) for start, stop in spans)
+        return Recorded(tuple(gaps), observed)
 
     def units(self) -> dict[str, Callable[[], Times]]:
         """How to get each unit's spike times, under its name or its number."""
         units = self.nwb.units
         if units is None or "spike_times" not in units.colnames or not len(units):
             raise RecordingError(f"{self.place('units')}: expected spike times of sorted units, found none.")
+        return {name: partial(self._times_of, name, i) for i, name in enumerate(self._names())}
+
+    def _names(self) -> list[str]:
+        units = self.nwb.units
         named = "unit_name" in units.colnames
-        names = [
-            cell_name(units["unit_name"][i] if named else f"unit{int(number)}", self.place("units"))
-            for i, number in enumerate(units.id[:])
-        ]
+        names = [str(units["unit_name"][i]) if named else f"unit{int(number)}" for i, number in enumerate(units.id[:])]
         if len(set(names)) < len(names):
             raise RecordingError(f"{self.place('units')}: expected a name of its own for each unit.")
-        return {name: partial(self._times_of, name, i) for i, name in enumerate(names)}
+        return names
 
     def _times_of(self, name: str, i: int) -> Times:
         place = self.place(f"units: {name}")
@@ -137,27 +167,26 @@ class _Session:
             frames = self._movie(name, series)
         return Shown(frames, self._onsets(name, series, len(frames)), self.place(name))
 
-    def _repeated(self, name: str) -> Shown:
+    def _repeated(self, name: str, train: str) -> Shown:
         """A movie that was shown again and again, with the onsets of each time."""
-        series = self._series(name)
+        series = self._series(name, f"{NO_TEST} Else set ingest.test to its name.")
         if type(series).__name__ == "IndexSeries":
             return self._repeated_index(name, series)
         frames = self._movie(name, series)
         onsets = self._onsets(name, series, len(frames))
-        starts = self._starts(name)
-        if starts is None:
-            return Shown(frames, onsets[None], self.place(name))
-        return Shown(frames, starts[:, None] + (onsets - onsets[0]), self.place(name))
+        rows = self._rows(name, train, onsets)
+        return Shown(frames, onsets[None] if rows is None else rows, self.place(name))
 
     def _repeated_index(self, name: str, series: Any) -> Shown:
         index, template = self._indexed(name, series, increasing=False)
         onsets = ordered(self._times(name, series, len(index)), self.place(name))
         n_frames = len(template)
-        if len(index) % n_frames or (index.reshape(-1, n_frames) != np.arange(n_frames)).any():
+        if (index != np.arange(len(index)) % n_frames).any():
             raise RecordingError(
                 f"{self.place(name)}: expected the {n_frames} frames of its template again and again, found {len(index)} others."
             )
-        trials = onsets.reshape(-1, n_frames)
+        aborted = np.full(-len(onsets) % n_frames, np.nan)  # the last presentation did not come to its end
+        trials = np.concatenate([onsets, aborted]).reshape(-1, n_frames)
         return Shown(template, np.array([onsets_of(trial, n_frames, self.place(name)) for trial in trials]), self.place(name))
 
     def _indexed(self, name: str, series: Any, increasing: bool = True) -> tuple[NDArray[np.int64], Movie]:
@@ -175,15 +204,12 @@ class _Session:
             raise RecordingError(f"{self.place(name)}: expected the frames of a training movie in order, found steps back.")
         return index.astype(np.int64), frames
 
-    def _series(self, name: str) -> Any:
+    def _series(self, name: str, otherwise: str = "Set ingest.train to the name that it has.") -> Any:
         for where in (self.nwb.stimulus, self.nwb.stimulus_template, self.nwb.acquisition):
             if name in where:
                 return where[name]
         there = ", ".join([*self.nwb.stimulus, *self.nwb.stimulus_template]) or "none"
-        raise RecordingError(
-            f"{self.place('stimulus')}: expected a movie {name!r}, found {there[:300]}. "
-            "Set ingest.train and ingest.test to the names it has."
-        )
+        raise RecordingError(f"{self.place('stimulus')}: expected a movie {name!r}, found {there[:300]}. {otherwise}")
 
     def _movie(self, name: str, series: Any) -> Movie:
         if getattr(series, "external_file", None) is not None:
@@ -230,28 +256,53 @@ class _Session:
     def _onsets(self, name: str, series: Any, n_frames: int) -> Times:
         return onsets_of(self._times(name, series, n_frames), n_frames, self.place(name))
 
-    def _starts(self, name: str) -> Times | None:
-        """When the test movie began each time; None without a table of intervals."""
-        settings = self.settings
+    def _rows(self, name: str, train: str, onsets: Times) -> Times | None:
+        """Onsets (trial, frame) of a movie by the rows of a table that are presentations of it; None without a table.
+
+        Frames that would have come on after a row's ``stop_time`` were not shown: NaN.
+        """
+        settings, place = self.settings, self.place(self.settings.repeats)
         known = {"trials": self.nwb.trials, "epochs": self.nwb.epochs, **(self.nwb.intervals or {})}
-        there = {name: intervals for name, intervals in known.items() if intervals is not None}
+        there = {table: intervals for table, intervals in known.items() if intervals is not None}
         intervals = there.get(settings.repeats)
         if intervals is None and settings.repeats != "trials":
             raise RecordingError(
-                f"{self.place(settings.repeats)}: expected a table of presentations, found {', '.join(there) or 'none'}. "
-                "Set ingest.repeats."
+                f"{place}: expected a table of presentations, found {', '.join(there) or 'none'}. Set ingest.repeats."
             )
         intervals = there.get("epochs") if intervals is None else intervals
         if intervals is None:
             return None
-        start = np.asarray(intervals["start_time"][:])
+        start, stop = (np.asarray(intervals[column][:], np.float64) for column in ("start_time", "stop_time"))
+        lasts = (onsets[-1] - onsets[0]) * len(onsets) / (len(onsets) - 1)  # s
         if settings.column in intervals.colnames:
-            start = start[np.array([str(value) for value in intervals[settings.column][:]]) == name]
-        if not len(start):
+            ours = np.array([_says(value, name) for value in intervals[settings.column][:]], bool)
+            if not ours.any():
+                raise RecordingError(f"{place}: expected rows whose {settings.column} is {name!r}, found none.")
+            start, stop = start[ours], stop[ours]
+        else:
+            self._check_lengths(name, train, stop - start, lasts, intervals.colnames)
+        order = np.argsort(start, kind="stable")
+        shown = onsets - onsets[0]
+        rows = ordered(start[order], place)[:, None] + shown
+        tolerance = lasts / len(onsets) / 2
+        rows[shown + 2 * tolerance > (stop - start)[order, None] + tolerance] = np.nan
+        return rows
+
+    def _check_lengths(self, name: str, train: str, lengths: Times, lasts: float, columns: Sequence[str]) -> None:
+        """Refuse rows that do not say which movie they are of, unless there is only one and each is as long as it."""
+        others = sorted({*self.nwb.stimulus} - {name, train})
+        if others or not len(lengths) or (np.abs(lengths - lasts) > SAME_LENGTH * lasts).any():
+            found = f"movies {', '.join(others)} beside it" if others else f"rows of {lengths.min():.4g} to {lengths.max():.4g} s"
             raise RecordingError(
-                f"{self.place(settings.repeats)}: expected rows whose {settings.column} is {name!r}, found none."
+                f"{self.place(self.settings.repeats)}: expected a column {self.settings.column!r} that says which rows are "
+                f"presentations of {name!r}, or rows that are all as long as that movie ({lasts:.4g} s), found {found}. Columns: "
+                f"{', '.join(columns)}. Set ingest.column to the one that names the movie, or ingest.repeats to another table."
             )
-        return ordered(start, self.place(settings.repeats))
+
+
+def _says(value: Any, name: str) -> bool:
+    """Whether an entry of a table is a name, or a list with it."""
+    return name in map(str, value) if isinstance(value, list | tuple | np.ndarray) else str(value) == name
 
 
 def _local(name: str, place: str) -> str:

@@ -16,8 +16,8 @@ from retmech.errors import RecordingError
 from retmech.quality import smoothed_rate
 from retmech.readers._files import inside, joined, numpy_array
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import Check, Movie, RawPart, RawRecording, checked_movie
-from retmech.settings import IngestSettings, Name
+from retmech.readers._raw import LAST, NO_TEST, Check, Movie, RawPart, RawRecording, checked_movie
+from retmech.settings import IngestSettings
 
 
 class Config(IngestSettings):
@@ -25,8 +25,12 @@ class Config(IngestSettings):
 
     reader: Literal["openretina"] = "openretina"
     frame_rate: float = Field(30.0, ge=1, le=1000, description="of movies and responses, Hz; the files do not say it")
-    test: Name | None = Field(
-        None, description="name of the test movie; all others are trained on. `test` or CLASS_test if omitted"
+    test: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9_][a-z0-9_-]*$",
+        max_length=60,
+        description="name of the test movie; all others are trained on. `test` or CLASS_test if omitted; last: the last part of "
+        "the training movie",
     )
     train: list[str] | None = Field(None, description="names of the movies to train on; all but the test movie if omitted")
     responses: Literal["rate", "count"] = Field("rate", description="what the responses are: rates in Hz, or spikes per frame")
@@ -51,26 +55,26 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     """
     with opened(path) as source:
         train, test = _names(source, settings, stimulus_class)
-        movies = {name: _movie(source, name, settings.channel) for name in (*train, test)}
+        movies = {name: _movie(source, name, settings.channel) for name in (*train, *filter(None, [test]))}
         rates = {name: _response(source, f"responses_{name}", 2, movies[name]) for name in movies}
-        cells = len(rates[test])
+        cells = len(rates[train[0]])
         for name, rate in rates.items():
             if len(rate) != cells:
-                raise source.fail(f"responses_{name}", f"{cells} cells as in responses_{test}", f"{len(rate)}")
-        trials = np.zeros((0, cells, rates[test].shape[1]))
-        if source.has(f"trials_{test}"):
+                raise source.fail(f"responses_{name}", f"{cells} cells as in responses_{train[0]}", f"{len(rate)}")
+        trials = np.zeros((0, cells, 0 if test is None else rates[test].shape[1]))
+        if test is not None and source.has(f"trials_{test}"):
             trials = _response(source, f"trials_{test}", 3, movies[test])
             if trials.shape[1:] != rates[test].shape:
                 raise source.fail(f"trials_{test}", f"(trial, {cells}, {rates[test].shape[1]})", f"{trials.shape}")
     runs = np.cumsum([0, *(len(movies[name]) for name in train[:-1])])
     whole = joined([movies[name] for name in train])
-    if whole.shape[1:] != movies[test].shape[1:]:
+    if test is not None and whole.shape[1:] != movies[test].shape[1:]:
         raise RecordingError(f"{movies[test].place}: expected frames of {whole.shape[1:]}, found {movies[test].shape[1:]}.")
     return RawRecording(
         settings.frame_rate,
         [f"cell{i + 1:02d}" for i in range(cells)],
         _part(whole, np.concatenate([rates[name] for name in train], axis=1), settings, tuple(runs.tolist())),
-        _part(movies[test], rates[test], settings, (0,)),
+        None if test is None else _part(movies[test], rates[test], settings, (0,)),
         _rate(trials, settings),
     )
 
@@ -88,14 +92,16 @@ def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[C
                 )
 
 
-def _names(source: Source, settings: Config, stimulus_class: str) -> tuple[list[str], str]:
-    """Movies to train on, and the test movie."""
+def _names(source: Source, settings: Config, stimulus_class: str) -> tuple[list[str], str | None]:
+    """Movies to train on, and the test movie, if one was repeated."""
     there = sorted(name.removeprefix("responses_") for name in source.names("/") if name.startswith("responses_"))
     usual = [name for name in (f"{stimulus_class}_test", "test") if name in there]
-    test = settings.test or next(iter(usual), None)
-    if test not in there:
+    test = None if settings.test == LAST else settings.test or next(iter(usual), "test")
+    if test is not None and test not in there:
         raise source.fail(
-            f"responses_{test or 'test'}", "the responses to the test movie (ingest.test)", ", ".join(there)[:300] or "none"
+            f"responses_{test}",
+            "the responses to the test movie (ingest.test)",
+            f"{', '.join(there)[:300] or 'none'}. {NO_TEST}",
         )
     train = settings.train or [name for name in there if name != test]
     missing = [name for name in train if name not in there]

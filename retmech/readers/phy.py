@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
-from retmech.errors import RecordingError
+from retmech.errors import RecordingError, warn
 from retmech.readers import arrays
-from retmech.readers._files import by_number, cell_name, inside
+from retmech.readers._clock import Times
+from retmech.readers._files import by_number, inside
 from retmech.readers._raw import Check, RawRecording, unreadable
-from retmech.readers._timing import EventSettings, Times, from_events, ordered
+from retmech.readers._timing import EventSettings, from_events, ordered
 from retmech.readers.arrays import movie_checks, shown_movies
 
 SPIKES = ("spike_times.npy", "spike_clusters.npy")
+UNSORTED = "unsorted"
+# Column -> files that have labels in it: phy's, its table of everything, and that of old versions; then what Kilosort says.
+TABLES = {
+    "group": ("cluster_group.tsv", "cluster_info.tsv", "cluster_groups.csv"),
+    "KSLabel": ("cluster_KSLabel.tsv", "cluster_info.tsv"),
+}
 LARGEST_PARAMETERS = 2**16  # bytes
 
 
@@ -47,13 +55,13 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     RecordingError
         Naming the file, what was expected and what was found.
     """
-    train, test = shown_movies(path)
-    return from_events(train, test, _read_spikes(path, settings), settings)
+    train, test = shown_movies(path, settings)
+    return from_events(train, test, _read_spikes(path, settings), f"{_sorted_in(path)}: spikes", settings)
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
     """Yield what can be wrong with a folder, one thing after the other."""
-    yield from movie_checks(path)
+    yield from movie_checks(path, settings)
     yield lambda: check_parameters(inside(_sorted_in(path) / "params.py", path))
     yield lambda: _read_spikes(path, settings)
 
@@ -101,9 +109,6 @@ def _spikes(folder: Path, groups: list[str]) -> dict[str, Times]:
         raise RecordingError(f"{folder}: spikes of phy are read by spikeinterface: pip install 'retmech[phy]'.") from None
     try:
         sorting: Any = read_phy(folder)
-        quality = sorting.get_property("quality")
-        if quality is None:
-            quality = sorting.get_property("KSLabel")  # what Kilosort says, before a person has looked at it
         units = [str(unit) for unit in sorting.unit_ids]
         rate = float(sorting.get_sampling_frequency())
         samples = {str(unit): sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids}
@@ -111,10 +116,43 @@ def _spikes(folder: Path, groups: list[str]) -> dict[str, Times]:
         raise unreadable(folder, "a folder of phy", error) from None
     if not 1 <= rate <= 1e6:
         raise RecordingError(f"{folder / 'params.py'}: expected a sample_rate in Hz, found {rate:g}.")
-    labels = dict(zip(units, ["unsorted"] * len(units) if quality is None else map(str, quality), strict=True))
-    chosen = [unit for unit in by_number(units) if labels[unit] in groups]
+    labels = _labels(folder)
+    chosen = [unit for unit in by_number(units) if labels.get(unit, UNSORTED) in groups]
     if not chosen:
-        there = ", ".join(sorted(set(labels.values()))) or "none"
+        there = ", ".join(sorted({labels.get(unit, UNSORTED) for unit in units})) or "none"
         raise RecordingError(f"{folder}: expected clusters labelled {', '.join(groups)}, found {there}. Set ingest.groups.")
     place = str(folder / "spike_times.npy")
-    return {cell_name(f"unit{unit}", place): ordered(np.asarray(samples[unit]) / rate, f"{place}: {unit}") for unit in chosen}
+    return {f"unit{unit}": ordered(np.asarray(samples[unit]) / rate, f"{place}: {unit}") for unit in chosen}
+
+
+def _labels(folder: Path) -> dict[str, str]:
+    """Cluster -> its label, by the table that was written last; Kilosort's own labels only where a person gave none."""
+    for column, names in TABLES.items():
+        tables = {path: _table(path, column) for path in (folder / name for name in names) if path.is_file()}
+        found = {path: labels for path, labels in tables.items() if labels}
+        if not found:
+            continue
+        newest = max(found, key=lambda path: path.stat().st_mtime_ns)
+        for path, labels in found.items():
+            other = by_number(unit for unit, label in labels.items() if found[newest].get(unit, label) != label)
+            if other:
+                warn(
+                    f"{path}: labels of clusters {', '.join(other[:10])} differ from those of {newest.name}, which was written "
+                    "last and is used."
+                )
+        return found[newest]
+    return {}
+
+
+def _table(path: Path, column: str) -> dict[str, str]:
+    """One column of a table of clusters, whose columns are parted by tabs whatever the file's name says."""
+    try:
+        rows = pd.read_csv(inside(path, path.parent), sep="\t", dtype=str, keep_default_na=False)
+    except RecordingError:
+        raise
+    except Exception as error:
+        raise unreadable(path, "a table of clusters", error) from None
+    key = next((name for name in ("cluster_id", "id") if name in rows.columns), None)
+    if key is None or column not in rows.columns:
+        return {}
+    return {unit: label for unit, label in zip(rows[key], rows[column], strict=True) if label}

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from retmech.quality import pearson, smoothed_rate
+from retmech.readers._clock import frame_clock, frame_period
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import Check, RawPart, RawRecording
-from retmech.readers._timing import drift, ordered, plausible, rate_of
+from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, RawPart, RawRecording
+from retmech.readers._timing import in_words, ordered, plausible, rate_of
 from retmech.settings import IngestSettings
 
 MOST = 4  # bins that a shift between spike times and counts is looked for
 CHECKED = 200_000  # bins
+CLOSE = 3  # a movie and its responses differ by fewer bins
 SAME = 0.99  # correlation of counts that are the same
 
 
@@ -48,29 +50,53 @@ def read(path: Path, settings: IngestSettings, stimulus_class: str = "") -> RawR
 def checks(path: Path, settings: IngestSettings, stimulus_class: str = "") -> Iterator[Check]:
     """Yield what can be wrong with a file, one thing after the other."""
     with opened(path) as source:
-        yield lambda: _frame_rate(source)
-        for part in ("train", "test"):
+        yield lambda: _frame_rate(source, "train")
+        for part in _there(settings):
             yield lambda part=part: source.array(f"{part}/response/binned", 2)  # type: ignore[misc]
             yield lambda part=part: source.movie(f"{part}/stimulus")  # type: ignore[misc]
             yield lambda part=part: _part(source, part, 1.0, settings.rate_width, "")  # type: ignore[misc]
-        yield lambda: _trials(source, 1.0, settings.rate_width, 1)
+        if settings.test != LAST:
+            yield lambda: _trials(source, 1.0, settings.rate_width, 1)
         for cell in _cells(source, "spikes"):
             yield lambda cell=cell: _times(source, cell)  # type: ignore[misc]
 
 
+def _there(settings: IngestSettings) -> tuple[str, ...]:
+    return ("train",) if settings.test == LAST else ("train", "test")
+
+
 def _read(source: Source, settings: IngestSettings) -> RawRecording:
-    frame_rate, timing = _frame_rate(source)
-    train, test = (_part(source, part, frame_rate, settings.rate_width, timing) for part in ("train", "test"))
-    if train.stimulus.shape[1:] != test.stimulus.shape[1:]:
-        raise source.fail("test/stimulus", f"frames of {train.stimulus.shape[1:]}", f"{test.stimulus.shape[1:]}")
-    names, trial_rate = _trials(source, frame_rate, settings.rate_width, len(train.rate))
-    for name, n_cells in (("test/response", len(test.rate)), ("test/repeats", trial_rate.shape[1])):
-        if n_cells != len(train.rate):
-            raise source.fail(name, f"{len(train.rate)} cells as in train/response", f"{n_cells}")
+    frame_rate, timing = _frame_rate(source, "train")
+    width = settings.rate_width
+    train = _part(source, "train", frame_rate, width, timing)
+    if settings.test == LAST:
+        cells = _cells(source, "spikes")
+        names = cells if len(cells) == len(train.rate) else _numbered(len(train.rate))
+        test, trial_rate = None, np.empty((0, len(names), 0), np.float32)
+    else:
+        names, test, trial_rate = _read_test(source, frame_rate, width, train)
     times = _spike_times(source, names)
     if times is not None and train.spike_count is not None and settings.check_lag:
         _check_lag(source, frame_rate, train.spike_count, times)
     return RawRecording(frame_rate, names, train, test, trial_rate, times)
+
+
+def _read_test(source: Source, frame_rate: float, width: float, train: RawPart) -> tuple[list[str], RawPart, NDArray[np.float32]]:
+    if not source.has("test/stimulus"):
+        raise source.fail("test/stimulus", "a test movie", f"none. {NO_TEST}")
+    timing = ""
+    if source.has("test/time"):
+        found, timing = _frame_rate(source, "test")
+        if abs(found / frame_rate - 1) > SAME_RATE and abs(found / frame_rate - 1) * len(train.rate[0]) > 1:
+            raise source.fail("test/time", f"{frame_rate:g} frames per second as in training", f"{found:g}")
+    test = _part(source, "test", frame_rate, width, timing)
+    if train.stimulus.shape[1:] != test.stimulus.shape[1:]:
+        raise source.fail("test/stimulus", f"frames of {train.stimulus.shape[1:]}", f"{test.stimulus.shape[1:]}")
+    names, trial_rate = _trials(source, frame_rate, width, len(train.rate))
+    for name, n_cells in (("test/response", len(test.rate)), ("test/repeats", trial_rate.shape[1])):
+        if n_cells != len(train.rate):
+            raise source.fail(name, f"{len(train.rate)} cells as in train/response", f"{n_cells}")
+    return names, test, trial_rate
 
 
 def _check_lag(source: Source, frame_rate: float, count: NDArray[np.int32], times: tuple[NDArray[np.float64], ...]) -> None:
@@ -94,15 +120,19 @@ def _check_lag(source: Source, frame_rate: float, count: NDArray[np.int32], time
         )
 
 
-def _frame_rate(source: Source) -> tuple[float, str]:
-    time = source.array("train/time", 1).astype(np.float64)
-    interval = np.diff(time)
-    if len(time) < 2 or interval.min() <= 0:
-        raise source.fail("train/time", "increasing times in s", f"{len(time)} times that do not increase")
-    if interval.max() > 1.5 * np.median(interval):
-        at = int(interval.argmax())
-        raise source.fail("train/time", "evenly spaced frames", f"a gap of {interval[at]:.4g} s after frame {at}")
-    return plausible(rate_of(time), f"{source.path}: train/time"), drift(time)
+def _frame_rate(source: Source, part: str) -> tuple[float, str]:
+    """Rate of a movie whose responses are counted frame by frame: nothing can be made good of frames that stayed or paused."""
+    name = f"{part}/time"
+    place = f"{source.path}: {name}"
+    time = ordered(source.array(name, 1), place)
+    if len(time) < 2:
+        raise source.fail(name, "increasing times in s", f"{len(time)}")
+    clock = frame_clock(time, frame_period([time], place))
+    if len(clock.runs) > 1 or (clock.stay > 1).any():
+        at = clock.runs[0][1] - 1 if len(clock.runs) > 1 else int(np.flatnonzero(clock.stay > 1)[0])
+        raise source.fail(name, "evenly spaced frames", f"a gap of {time[at + 1] - time[at]:.4g} s after frame {at}")
+    said = in_words([clock])
+    return plausible(rate_of([clock]), place), said
 
 
 def _part(source: Source, part: str, frame_rate: float, width: float, timing: str) -> RawPart:
@@ -117,19 +147,28 @@ def _part(source: Source, part: str, frame_rate: float, width: float, timing: st
             f"{part}/response/binned", "whole numbers of spikes", f"the value {count[count != np.rint(count)][0]:.4g}"
         )
     name = f"{part}/response/firing_rate_{width:g}ms"
+    _check_axes(source, part, stimulus.shape, count.shape)
     rate = source.array(name, 2).astype(np.float32) if source.has(name) else smoothed_rate(count, width, frame_rate)
     if rate.shape != count.shape:
         raise source.fail(name, f"shape {count.shape} as binned", f"{rate.shape}")
     if not 0 <= rate.min() <= rate.max() < np.inf:
         raise source.fail(name, "rates of at least 0 Hz", f"{rate.min():.3g} to {rate.max():.3g}")
-    return RawPart(stimulus, np.rint(count).astype(np.int32), rate, timing=timing if part == "train" else "")
+    return RawPart(stimulus, np.rint(count).astype(np.int32), rate, timing=timing)
+
+
+def _check_axes(source: Source, part: str, movie: tuple[int, ...], count: tuple[int, ...]) -> None:
+    """Name axes that stand in the reverse order, as MATLAB's HDF5 files have them."""
+    if abs(movie[0] - count[0]) < CLOSE < abs(movie[0] - count[1]):
+        raise source.fail(f"{part}/response/binned", f"(cell, time) with {movie[0]} bins", f"{count}: the axes are reversed")
+    if abs(movie[2] - count[1]) < CLOSE < abs(movie[0] - count[1]):
+        raise source.fail(f"{part}/stimulus", f"(time, y, x) with {count[1]} frames", f"{movie}: the axes are reversed")
 
 
 def _trials(source: Source, frame_rate: float, width: float, n_cells: int) -> tuple[list[str], NDArray[np.float32]]:
     """Return the cells' names and their single-trial rates (trial, cell, time) from either layout."""
     name = f"test/repeats/firing_rate_{width:g}ms"
     if source.has(name):
-        return [f"cell{i + 1:02d}" for i in range(n_cells)], _finite(source, name, source.array(name, 3))
+        return _numbered(n_cells), _finite(source, name, source.array(name, 3))
     cells = _cells(source, "test/repeats")
     if not cells:
         raise source.fail("test/repeats", f"cell01, cell02, ... or {name.rpartition('/')[2]}", "neither")
@@ -147,6 +186,10 @@ def _finite(source: Source, name: str, values: NDArray[np.generic]) -> NDArray[n
     if not np.isfinite(rate).all():
         raise source.fail(name, "rates in Hz", f"values up to {np.abs(values).max():.3g}")
     return rate
+
+
+def _numbered(n_cells: int) -> list[str]:
+    return [f"cell{i + 1:02d}" for i in range(n_cells)]
 
 
 def _cells(source: Source, group: str) -> list[str]:
@@ -168,4 +211,5 @@ def _times(source: Source, cell: str) -> NDArray[np.float64]:
     name = f"spikes/{cell}"
     if source.has(name) and not source.file[name].size:
         return np.empty(0)
-    return ordered(source.array(name, 1), f"{source.path}: {name}")
+    rank = 2 if source.rank(name) == 2 else 1  # (n, 1) and (1, n), as MATLAB writes them
+    return ordered(source.array(name, rank), f"{source.path}: {name}")

@@ -14,7 +14,7 @@ from retmech.errors import RecordingError
 from retmech.interneurons import Correlations, correlations, fitted
 from retmech.labels import geometry_of, variable
 from retmech.models.store import load_network
-from retmech.readers._files import cell_name
+from retmech.readers._files import safe_names
 from retmech.readers._interneurons import Interneurons, read_interneurons
 from retmech.settings import CompareSettings, InterneuronSettings
 
@@ -45,8 +45,9 @@ def compare(model: xr.DataTree, reduction: xr.Dataset, settings: CompareSettings
             (fit, test), shape = correlations(neurons, filters, own.lag, threads=threads)
             tables.append(_Judged(fit, test, loading, shape))
             groups += [group] * len(neurons.potential)
-            names += [cell_name(f"{group}.{recorded.stimulus}.{i + 1}", own.path) for i in range(len(neurons.potential))]
+            names += [f"{group}.{recorded.stimulus}.{i + 1}" for i in range(len(neurons.potential))]
             kinds += [own.kind] * len(neurons.potential)
+    names = safe_names(names, "compare.interneurons")
     channels = np.concatenate([judged.channels for judged in tables])
     factors = np.concatenate([judged.factors for judged in tables])
     place = np.concatenate([judged.place for judged in tables]) * geometry.pixel_size

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from retmech import doubts
 from retmech.branch import PARTS, Branch
 from retmech.errors import RecordingError, warn
 from retmech.geometry import Geometry
@@ -28,6 +29,8 @@ from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_q
 from retmech.settings import IngestSettings
 
 LEAST_CONTRAST = 1e-3  # of a training movie, sd over mean; less is rounding
+CHECKED = 60_000  # frames of the training movie by which lags are judged
+LEAST_HISTORIES = 5  # that these have to have
 BANDS = 2  # of rows that are correlated beside each other
 
 
@@ -45,6 +48,7 @@ def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> Pieces:
         See the *recording* section of the data model. In it the response at time t is the one that the newest frame at t
         drives: the recorded lag between them is taken out.
     """
+    raw = _scaled(raw, settings)
     first = next(iter(raw.values()))
     _check_same_session(raw, first)
     geometry = Geometry(first.train.stimulus.shape[1:], first.frame_rate, settings.pixel_size)
@@ -53,10 +57,15 @@ def ingest(raw: Mapping[str, RawRecording], settings: IngestSettings) -> Pieces:
     source = "whitenoise" if "whitenoise" in raw else next(iter(raw))
     # The class that receptive fields come from goes first: what they predict is held against the responses to the others.
     order = sorted(raw, key=lambda name: name != source)
+    for name, recording in raw.items():
+        for part, what in ((recording.train, "training"), (recording.test, "test")):
+            if part is not None:
+                doubts.silence(f"{name}, {what}", part, recording.cells, recording.frame_rate)
     # Measured rates of one clock differ in their last digits; one is that of all.
     branches = {name: Branch.of(name, replace(raw[name], frame_rate=first.frame_rate), cells, settings) for name in order}
+    names = np.array([str((first.names or first.cells)[i]) for i in cells])
     root = xr.Dataset(
-        geometry_variables(geometry),
+        geometry_variables(geometry) | {"raw_name": variable("cell", names, "1", "name in the raw file")},
         coords={
             "cell": cell_coordinate([first.cells[i] for i in cells]),
             "lag": lag_coordinate(geometry.frames(settings.history), first.frame_rate),
@@ -73,21 +82,23 @@ def _parts(
     branches: Mapping[str, Branch], source: str, unit: str, geometry: Geometry, settings: IngestSettings
 ) -> Iterator[xr.DataTree]:
     """All movies, and in the end what only they can tell."""
-    moments: dict[str, Moments] = {}
+    moments: dict[str, Moments] = {}  # by CLASS/PART
     fields: Fields | None = None
     for name, branch in branches.items():
         with progress(name, sum(part.sizes["time"] for part in branch.parts.values()), "frames") as advance:
             if fields is None:
-                fields, moments[name] = yield from _mapped(branch, geometry, settings, advance)
+                fields, moments[f"{name}/train"] = yield from _mapped(branch, geometry, settings, advance)
+                _check_lags(branch, fields, geometry, settings)
             else:
-                moments[name] = yield from _watched(branch, "train", fields, advance)
-            yield from _watched(branch, "validation", fields, advance)
-            yield from _watched(branch, "test", fields, advance)
-        if moments[name].std <= LEAST_CONTRAST * abs(moments[name].mean):
+                moments[f"{name}/train"] = yield from _watched(branch, "train", fields, advance)
+            for part in PARTS[1:]:
+                moments[f"{name}/{part}"] = yield from _watched(branch, part, fields, advance)
+        if moments[f"{name}/train"].std <= LEAST_CONTRAST * abs(moments[f"{name}/train"].mean):
             raise RecordingError(f"{name}: the training movie is constant; a contrast cannot be defined.")
         yield xr.DataTree.from_dict({f"/{name}": branch.shifts(settings.check_lag)})
     assert fields is not None
-    yield xr.DataTree(_root(branches, source, unit, moments[unit], fields, geometry, settings))
+    doubts.scales(moments, f"{unit}/train")
+    yield xr.DataTree(_root(branches, source, unit, moments[f"{unit}/train"], fields, geometry, settings))
 
 
 def _mapped(
@@ -113,13 +124,28 @@ def _mapped(
     return Fields.of(field, field_quality(field, null)), mapped.moments
 
 
+def _check_lags(branch: Branch, fields: Fields, geometry: Geometry, settings: IngestSettings) -> None:
+    """Whether receptive fields lie within the lags that they were looked for in."""
+    frames, traces = 0, []
+    for _, _, piece in branch.pieces("train"):
+        traces.append(fields.seen(piece["stimulus"].values))
+        frames += traces[-1].shape[1]
+        if frames >= CHECKED:
+            break
+    if len(fields.cells) and frames > LEAST_HISTORIES * geometry.frames(settings.history):
+        trace = np.concatenate(traces, axis=1).astype(np.float64)
+        response = branch.parts["train"]["rate"].values[fields.cells, :frames].astype(np.float64)
+        cells = [branch.cells[i] for i in fields.cells]
+        lags = geometry.frames(settings.history), settings.response_lag
+        doubts.cut_off(branch.name, trace, response, cells, *lags, geometry.frame_rate)
+
+
 def _watched(branch: Branch, part: str, fields: Fields, advance: Callable[[int], None]) -> Generator[xr.DataTree, None, Moments]:
     """Any other movie, with a look at what the cells' pixels show."""
     moments, traces = Moments(), [np.empty((len(fields.cells), 0), np.float32)]
     for _, _, piece in branch.pieces(part):
         frames = piece["stimulus"].values
-        if part == "train":
-            moments.add(frames)
+        moments.add(frames)
         traces.append(fields.seen(frames))
         yield xr.DataTree.from_dict({f"/{branch.name}/{part}": piece})
         advance(len(frames))
@@ -161,7 +187,8 @@ def _root(
         "field_x": (places[:, 1].astype(np.float64) * geometry.pixel_size, "um", "horizontal position of the receptive field"),
     }
     values = {name: own for name, (own, _, _) in found.items()}
-    reasons = exclusions(values | {"reliability": best}, settings.quality)
+    judged = exclusions(values | {"reliability": best}, settings.quality)
+    reasons = ["; ".join(filter(None, [_unobserved(branches, cell), why])) for cell, why in zip(first.cells, judged, strict=True)]
     for name, reason in zip(first.cells, reasons, strict=True):
         if reason:
             warn(f"{name} is left out of training: {reason}.")
@@ -178,6 +205,29 @@ def _root(
         }
         | {name: variable("cell", own, units, text) for name, (own, units, text) in found.items()}
     )
+
+
+def _unobserved(branches: Mapping[str, Branch], cell: str) -> str:
+    """In which classes a cell was not observed throughout."""
+    found = {name: branch.raw.excluded.get(cell) for name, branch in branches.items()}
+    return "; ".join(f"{name}: {why}" for name, why in found.items() if why)
+
+
+def _scaled(raw: Mapping[str, RawRecording], settings: IngestSettings) -> dict[str, RawRecording]:
+    """Bring movies to one scale, as ``ingest.scale`` says."""
+    places = [place for name in raw for place in (name, f"{name}/train", f"{name}/test")]
+    unknown = [key for key in settings.scale if key not in places]
+    if unknown:
+        raise RecordingError(f"ingest.scale: there is no {', '.join(unknown)} in this recording; there are {', '.join(places)}.")
+    found = {}
+    for name, recording in raw.items():
+        train, test = (settings.scale.get(f"{name}/{part}", settings.scale.get(name, 1.0)) for part in ("train", "test"))
+        found[name] = recording
+        if train != 1:
+            found[name] = replace(found[name], train=recording.train.scaled(train))
+        if test != 1 and recording.test is not None:
+            found[name] = replace(found[name], test=recording.test.scaled(test))
+    return found
 
 
 def _unit(raw: Mapping[str, RawRecording], settings: IngestSettings) -> str:

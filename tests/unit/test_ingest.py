@@ -220,7 +220,7 @@ def test_one_repeat_and_silent_cells_are_said_and_left_missing(raw_files: dict[s
 
 
 def test_a_movie_is_read_once_and_in_pieces(raw_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that memory does not grow with the recording's length."""
+    """So that memory does not grow with the recording's length. The frames that lags are judged by are read once more."""
     monkeypatch.setattr(_raw, "PIECE_BYTES", 200 * 12 * 12)
     raw = stanford.read(raw_files["naturalscene"], INGEST)
     asked: list[tuple[int, int]] = []
@@ -235,7 +235,8 @@ def test_a_movie_is_read_once_and_in_pieces(raw_files: dict[str, Path], monkeypa
     xr.testing.assert_identical(whole, pieces)
     assert max(stop - start for start, stop in asked) <= 200
     frames = np.concatenate([np.arange(*span) for span in asked])
-    assert len(np.unique(frames)) == len(frames)
+    train = whole["naturalscene/train"].sizes["time"]
+    assert len(frames) - len(np.unique(frames)) == train
 
 
 def test_segments_shorter_than_the_history_have_no_windows() -> None:

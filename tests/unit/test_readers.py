@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from retmech import registry
 from retmech.errors import RecordingError
 from retmech.readers import arrays, nwb, openretina, phy, stanford
+from retmech.readers._clock import frame_clock
 from retmech.readers._files import movie
 from retmech.readers._raw import RawRecording, problems
 from retmech.readers._timing import bins_of, counted, ordered
@@ -60,8 +61,9 @@ def test_a_round_trip_through_every_format_gives_the_same_recording(form: str, s
     )
     for path in ("noise/train", "noise/validation", "noise/test"):
         one, other = (tree[path].to_dataset(inherit=False) for tree in (expected, found))
-        xr.testing.assert_allclose(one.drop_attrs(), other.drop_attrs(), rtol=1e-6)
-    np.testing.assert_allclose(expected["receptive_field"], found["receptive_field"], rtol=1e-5, atol=1e-6)
+        # Rates are over the time that bins take: the pulses of some formats jitter.
+        xr.testing.assert_allclose(one.drop_attrs(), other.drop_attrs(), rtol=3e-3)
+    np.testing.assert_allclose(expected["receptive_field"], found["receptive_field"], rtol=3e-3, atol=1e-3)
 
 
 def recording(raw: RawRecording, **changes: object) -> xr.DataTree:
@@ -193,10 +195,17 @@ def test_dropped_frames_are_held_and_said(session: Session, tmp_path: Path, caps
     assert "1 of 900 frames" in raw.train.timing
 
 
+def paused(folder: Path, session: Session) -> np.ndarray:
+    """Write onsets of a training movie that paused for 7 s after frame 499, and of all that follows, and return the former."""
+    train, test = session.onsets()
+    np.save(folder / "train_frames.npy", late := train + np.where(np.arange(len(train)) >= 500, 7.0, 0))
+    np.save(folder / "test_frames.npy", test + 7)
+    return late
+
+
 def test_a_break_ends_a_run(session: Session, tmp_path: Path) -> None:
-    train, _ = session.onsets()
     folder = formats.arrays(tmp_path / "plain", session)
-    np.save(folder / "train_frames.npy", train + np.where(np.arange(len(train)) >= 500, 7.0, 0))
+    paused(folder, session)
     raw = arrays.read(folder, arrays.Config())
     assert raw.train.runs == (0, 500)
     assert len(raw.train.stimulus) == 900
@@ -212,7 +221,8 @@ def test_a_drifting_clock_moves_bins_and_is_said(tmp_path: Path, capsys: pytest.
     for i, cell in enumerate(session.cells):
         width = np.diff(stretched, append=stretched[-1] + 1 / RATE)
         index = np.repeat(np.arange(len(train)), session.count[i])
-        np.save(folder / "spikes" / f"{cell}.npy", np.sort(stretched[index] + 0.3 * width[index]))
+        times = np.concatenate([stretched[index] + 0.3 * width[index], session.spikes()[cell][session.count[i].sum() :]])
+        np.save(folder / "spikes" / f"{cell}.npy", np.sort(times))
     raw = arrays.read(folder, arrays.Config())
     np.testing.assert_array_equal(raw.train.spike_count, session.count)
     assert "drifts by" in capsys.readouterr().err
@@ -229,17 +239,15 @@ def test_a_movie_at_another_rate_is_brought_to_the_models(session: Session, tmp_
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.sampled_from([1, 1, 1, 1, 2, 3, 60]), min_size=3, max_size=40),
+    st.lists(st.sampled_from([1, 1, 1, 1, 2, 3, 60]), min_size=3, max_size=12),
     st.sampled_from([1.0, 0.5, 2.0, 0.7]),
     st.integers(0, 2**31 - 1),
 )
 def test_bins_cover_what_was_shown_once(stays: list[int], ratio: float, seed: int) -> None:
     """Whatever was dropped: bins of a run touch each other, and every spike outside breaks is counted once."""
-    stays = [1, 1, 1, *stays, 1, 1, 1]
-    while np.median(stays[:-1]) != 1:
-        stays = [1, *stays]
+    stays = [stay for event in stays for stay in (1, 1, 1, 1, 1, 1, 1, 1, event)] + [1] * 8
     onsets = 5 + np.concatenate([[0], np.cumsum(stays[:-1])]) / RATE
-    bins = bins_of(onsets, ratio)
+    bins = bins_of(frame_clock(onsets, 1 / RATE), ratio)
     assert (bins.edges[:, 0] < bins.edges[:, 1]).all()
     assert (np.diff(bins.frame) >= 0).all()
     inner = np.setdiff1d(np.arange(1, len(bins.edges)), bins.runs)
@@ -258,7 +266,7 @@ def test_bins_cover_what_was_shown_once(stays: list[int], ratio: float, seed: in
         ([1.0, np.nan], "1 NaN or infinite"),
         ([-0.5, 1.0], "from 0 s on, found -0.5 s"),
         ([2.0, 1.0], "in order, found 1 s after 2 s"),
-        ([[1.0]], "a list of times"),
+        ([[1.0, 2.0], [3.0, 4.0]], "a list of times"),
     ],
 )
 def test_times_that_cannot_be_are_refused(times: list[float], message: str) -> None:
@@ -365,9 +373,8 @@ def test_times_in_milliseconds_are_refused(session: Session, tmp_path: Path) -> 
 
 
 def test_rates_do_not_leak_over_a_break(session: Session, tmp_path: Path) -> None:
-    train, _ = session.onsets()
     folder = formats.arrays(tmp_path / "plain", session)
-    np.save(folder / "train_frames.npy", train + np.where(np.arange(len(train)) >= 500, 7.0, 0))
+    train = paused(folder, session)
     for cell in session.cells:
         np.save(folder / "spikes" / f"{cell}.npy", np.array([train[499] + 0.001]))
     raw = arrays.read(folder, arrays.Config())

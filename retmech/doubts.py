@@ -1,0 +1,124 @@
+"""What looks wrong in a recording although it can be read: silence, another scale, receptive fields that are cut off."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retmech.errors import RecordingError, warn
+from retmech.readers._coverage import SURE
+from retmech.readers._raw import RawPart
+from retmech.receptive_field import Moments, temporal_kernels
+
+FAR = 10.0  # ratio of two movies' sd that are not on one scale
+OTHER = 0.5  # sd; a mean that is farther off goes with another scale, a nearer one with another contrast
+SHARE = 0.25  # of a filter's peak, that a part of it is missing
+CLEAR = 5.0  # standard deviations of the null
+LONGER = 1.5  # histories that a filter is looked for in
+TOO_EARLY = 3  # bins before the frame itself; what drives a cell there is no frame, but a shifted clock
+SHORTEST = 0.1  # of a session; a cell that is silent for less is just silent
+
+
+def silence(name: str, part: RawPart, cells: list[str], frame_rate: float) -> None:
+    """Warn of a movie at whose end nobody fires any more, or a cell does not that fired before."""
+    count = part.rate / frame_rate if part.spike_count is None else part.spike_count
+    words = _silent_end(count.sum(axis=0), frame_rate)
+    if words:
+        warn(f"{name}: no cell fires after {words}. Did the recording end?")
+        return
+    lost = {cell: _silent_end(own, frame_rate, SHORTEST) for cell, own in zip(cells, count, strict=True)}
+    for cell, words in lost.items():
+        if words:
+            warn(f"{name}: {cell} does not fire after {words}. Was it lost?")
+
+
+def _silent_end(count: NDArray[np.generic], frame_rate: float, shortest: float = 0.0) -> str:
+    """Since when, in words, there are no spikes where many are expected; empty if there are."""
+    fired = np.flatnonzero(count)
+    last = int(fired[-1]) + 1 if len(fired) else 0
+    rest = len(count) - last
+    expected = rest * float(count[:last].mean(dtype=np.float64)) if last else 0.0
+    if expected <= SURE or rest < shortest * len(count):
+        return ""
+    return f"{last / frame_rate:.4g} of {len(count) / frame_rate:.4g} s, where {expected:.0f} spikes are expected"
+
+
+def scales(moments: Mapping[str, Moments], unit: str) -> None:
+    """Refuse movies on another scale than the one whose standard deviation is the unit of contrast.
+
+    Parameters
+    ----------
+    moments
+        By CLASS/PART.
+    unit
+        One of them.
+
+    Raises
+    ------
+    RecordingError
+        With the factor that would bring a movie to the scale of the others.
+    """
+    one = moments[unit]
+    for name, other in moments.items():
+        ratio = other.std / one.std
+        shift = abs(other.mean - one.mean) / max(one.std, other.std)
+        found = f"mean {other.mean:.4g} and sd {other.std:.4g}, where {unit} has {one.mean:.4g} and {one.std:.4g}"
+        if not 1 / FAR < ratio < FAR and shift > OTHER:
+            factor, own = _factor(one, other), name.partition("/")[0]
+            key = name if own == unit.partition("/")[0] else own
+            raise RecordingError(
+                f"{name}: expected luminance on the scale of {unit}, found {found}. If both are the same light, set "
+                f"ingest.scale to {{{key}: {factor:g}}}."
+            )
+        if not 1 / FAR < ratio < FAR or shift > 3:
+            warn(f"{name}: the movie has {found}. Is that the light that was shown?")
+
+
+def _factor(one: Moments, other: Moments) -> float:
+    """By what to multiply a movie; 255 where that is what it must be about."""
+    factor = one.mean / other.mean if other.mean > 0 < one.mean else one.std / max(other.std, 1e-30)
+    near = [whole for whole in (255.0, 1 / 255, 256.0, 100.0, 0.01) if abs(factor / whole - 1) < 0.1]
+    return near[0] if near else float(f"{factor:.3g}")
+
+
+def cut_off(
+    name: str,
+    trace: NDArray[np.floating],
+    response: NDArray[np.floating],
+    cells: list[str],
+    history: int,
+    lag: int,
+    frame_rate: float,
+) -> None:
+    """Warn of receptive fields that begin before lag 0 or last longer than the history, with what would fit.
+
+    Parameters
+    ----------
+    trace : (cell, time)
+        What each cell's pixel shows.
+    response : (cell, time)
+        Beside the newest frame that counts.
+    history
+        Frames.
+    lag
+        ``ingest.response_lag``.
+    """
+    early, late = lag + TOO_EARLY, round(LONGER * history)
+    kernel = np.abs(temporal_kernels(trace, response, early, late))
+    null = temporal_kernels(trace, np.roll(response, response.shape[1] // 2, axis=1), early, late).std(axis=1, keepdims=True)
+    clear = (kernel > SHARE * kernel.max(axis=1, keepdims=True)) & (kernel > CLEAR * null)
+    before = [cell for cell, own in zip(cells, clear, strict=True) if own[:early].any()]
+    after = [cell for cell, own in zip(cells, clear, strict=True) if own[early + history :].any()]
+    if before:
+        fits = lag - (early - int(np.flatnonzero(clear[:, :early].any(axis=0))[0]))
+        advice = (
+            f"ingest.response_lag = {fits} would fit" if fits >= 0 else "responses come before their frames: are the times right?"
+        )
+        warn(f"{name}: the receptive field of {', '.join(before)} is cut off at lag 0 by ingest.response_lag = {lag}; {advice}.")
+    if after:
+        fits = int(np.flatnonzero(clear[:, early:].any(axis=0))[-1]) + 1
+        more = "at least " if fits >= late - 1 else ""
+        warn(
+            f"{name}: the receptive field of {', '.join(after)} lasts longer than ingest.history = "
+            f"{1e3 * history / frame_rate:.4g} ms; {more}{1e3 * fits / frame_rate:.4g} ms would fit."
+        )
