@@ -106,7 +106,8 @@ def cut_off(
     early, late = lag + TOO_EARLY, round(LONGER * history)
     kernel = np.abs(temporal_kernels(trace, response, early, late))
     null = temporal_kernels(trace, np.roll(response, response.shape[1] // 2, axis=1), early, late).std(axis=1, keepdims=True)
-    clear = (kernel > SHARE * kernel.max(axis=1, keepdims=True)) & (kernel > CLEAR * null)
+    above = (kernel > SHARE * kernel.max(axis=1, keepdims=True)) & (kernel > CLEAR * null)
+    clear = above & (np.roll(above, 1, axis=1) | np.roll(above, -1, axis=1))  # one lag alone is noise
     before = [cell for cell, own in zip(cells, clear, strict=True) if own[:early].any()]
     after = [cell for cell, own in zip(cells, clear, strict=True) if own[early + history :].any()]
     if before:

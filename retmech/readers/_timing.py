@@ -130,22 +130,35 @@ def rate_of(clocks: Sequence[FrameClock]) -> float:
 
 def in_words(clocks: Sequence[FrameClock]) -> str:
     """What is worth knowing of some clocks: frames that stayed, late pulses, drift, breaks, scatter."""
+    return "; ".join([*_faults(clocks), *_circumstances(clocks)])
+
+
+def say(clocks: Sequence[FrameClock], place: str) -> None:
+    """Print what :func:`in_words` says, as a warning where it may be a fault of the set-up."""
+    if said := in_words(clocks):
+        (warn if _faults(clocks) else note)(f"{place}: {said}. Bins follow the frames.")
+
+
+def _faults(clocks: Sequence[FrameClock]) -> list[str]:
     frames = sum(len(clock.stay) for clock in clocks)
     held = sum(int(np.count_nonzero(clock.stay > 1)) for clock in clocks)
     late = sum(int(np.count_nonzero(clock.late)) for clock in clocks)
     lost = frames - sum(stop - start for clock in clocks for start, stop in clock.runs)
-    breaks = [(clock, stop) for clock in clocks for _, stop in clock.runs[:-1]]
     drift = max((clock.drift for clock in clocks), key=abs, default=0.0)
-    scatter = max(clock.scatter for clock in clocks)
     said = [
         (held, f"{held} of {frames} frames stayed for longer than one"),
         (late, f"{late} onset(s) more than half a frame late or early were set right"),
-        (breaks, f"{len(breaks)} break(s), the first after frame {breaks[0][1] - 1 if breaks else 0}"),
-        (lost, f"{lost} frame(s) beside breaks have no sure time and are left out"),
+        (lost, f"{lost} frame(s) at the ends of runs have no sure time and are left out"),
         (abs(drift) > DRIFT, f"the frame rate drifts by {1e6 * drift:.0f} ppm"),
-        (scatter > SCATTER, f"onsets scatter around the clock by {scatter:.2g} frame (sd)"),
     ]
-    return "; ".join(words for found, words in said if found)
+    return [words for found, words in said if found]
+
+
+def _circumstances(clocks: Sequence[FrameClock]) -> list[str]:
+    breaks = [stop for clock in clocks for _, stop in clock.runs[:-1]]
+    scatter = max(clock.scatter for clock in clocks)
+    said = [f"{len(breaks)} break(s), the first after frame {breaks[0] - 1}"] if breaks else []
+    return said + ([f"onsets scatter around the clock by {scatter:.2g} frame (sd)"] if scatter > SCATTER else [])
 
 
 def bins_of(clock: FrameClock, ratio: float = 1.0) -> Bins:
@@ -245,26 +258,22 @@ def _begun(train: Shown) -> Times:
 
 
 def _trained(train: Shown, clock: FrameClock, times: Sequence[Times], rate: float, width: float) -> RawPart:
-    said = in_words([clock])
-    if said:
-        warn(f"{train.place}: {said}. Bins follow the frames.")
+    say([clock], train.place)
     bins = bins_of(clock, _ratio(rate, rate_of([clock])))
     count, duration = counted(times, bins.edges), np.diff(bins.edges)[:, 0]
     smooth = [  # nothing of one run in another
         smoothed_rate(count[:, start:stop], width, rate, duration[start:stop])
         for start, stop in pairwise([*bins.runs, len(duration)])
     ]
-    return RawPart(train.movie.shown(bins.frame), count, np.concatenate(smooth, axis=1), bins.runs, said)
+    return RawPart(train.movie.shown(bins.frame), count, np.concatenate(smooth, axis=1), bins.runs, in_words([clock]))
 
 
 def _tested(
     test: Shown, clocks: Sequence[FrameClock], times: Sequence[Times], rate: float, width: float
 ) -> tuple[RawPart, NDArray[np.float32]]:
     """The test movie, and the rates (trial, cell, time) in each presentation."""
-    said = in_words(clocks)
+    say(clocks, test.place)
     left_out = len(test.onsets) - len(clocks)
-    if said:
-        warn(f"{test.place}: {said}. Bins follow the frames.")
     start, stop = max(c.runs[0][0] for c in clocks), min(c.runs[0][1] for c in clocks)
     ratio = _ratio(rate, rate_of(clocks))
     bins = [bins_of_frames(clock, start, stop, ratio) for clock in clocks]
@@ -272,7 +281,8 @@ def _tested(
     duration = np.stack([np.diff(own.edges)[:, 0] for own in bins])
     trials = smoothed_rate(count, width, rate, duration[:, None])
     average = smoothed_rate(count.sum(axis=0), width, rate, duration.sum(axis=0))
-    said = "; ".join(filter(None, [f"{left_out} of {len(test.onsets)} presentations are left out" if left_out else "", said]))
+    some = f"{left_out} of {len(test.onsets)} presentations are left out" if left_out else ""
+    said = "; ".join(filter(None, [some, in_words(clocks)]))
     movie = test.movie.shown(bins[0].frame)
     return RawPart(movie, np.rint(count.mean(axis=0)).astype(np.int32), average, timing=said), trials
 

@@ -18,7 +18,7 @@ from retmech.quality import pearson, smoothed_rate
 from retmech.readers._clock import frame_clock, frame_period
 from retmech.readers._hdf5 import Source, opened
 from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, RawPart, RawRecording
-from retmech.readers._timing import in_words, ordered, plausible, rate_of
+from retmech.readers._timing import in_words, ordered, plausible, rate_of, say
 from retmech.settings import IngestSettings
 
 MOST = 4  # bins that a shift between spike times and counts is looked for
@@ -131,8 +131,8 @@ def _frame_rate(source: Source, part: str) -> tuple[float, str]:
     if len(clock.runs) > 1 or (clock.stay > 1).any():
         at = clock.runs[0][1] - 1 if len(clock.runs) > 1 else int(np.flatnonzero(clock.stay > 1)[0])
         raise source.fail(name, "evenly spaced frames", f"a gap of {time[at + 1] - time[at]:.4g} s after frame {at}")
-    said = in_words([clock])
-    return plausible(rate_of([clock]), place), said
+    say([clock], place)
+    return plausible(rate_of([clock]), place), in_words([clock])
 
 
 def _part(source: Source, part: str, frame_rate: float, width: float, timing: str) -> RawPart:

@@ -126,6 +126,11 @@ def _mapped(
 
 def _check_lags(branch: Branch, fields: Fields, geometry: Geometry, settings: IngestSettings) -> None:
     """Whether receptive fields lie within the lags that they were looked for in."""
+    if not len(fields.cells):
+        lags = f"ingest.history = {settings.history:g} ms, ingest.response_lag = {settings.response_lag}"
+        warn(
+            f"{branch.name}: no cell has a receptive field; what it is looked for in: {lags}. Do responses belong to this movie?"
+        )
     frames, traces = 0, []
     for _, _, piece in branch.pieces("train"):
         traces.append(fields.seen(piece["stimulus"].values))

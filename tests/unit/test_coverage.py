@@ -102,7 +102,8 @@ def test_presentations_may_stand_in_any_order_among_training(session: Session, f
     assert raw.train.runs == (0, 300, 600)
     np.testing.assert_array_equal(raw.train.spike_count, session.count)
     np.testing.assert_allclose(raw.trial_rate.sum(axis=-1), session.trials.sum(axis=-1) * RATE, rtol=2e-3)
-    assert "break" in said
+    assert said == ""
+    assert raw.train.timing == "2 break(s), the first after frame 299"
 
 
 @pytest.mark.parametrize(
