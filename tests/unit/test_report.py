@@ -156,6 +156,18 @@ def test_what_is_not_known_is_said_to_be_unknown_and_no_failure(study: Study) ->
     assert any("trained from one seed" in line for line in said.doubt)
 
 
+def test_a_cell_whose_response_does_not_repeat_is_no_measure_of_a_model(study: Study) -> None:
+    run = study.runs["bn_cnn/seed1"]
+    performance = run.performance.copy(deep=True)
+    for node, ceiling in zip(performance.children.values(), ([0.5, 0.0], [0.0, 0.0]), strict=True):
+        node["noise_ceiling"].values[:] = ceiling
+        node["pearson_r"].values[:] = [0.4, 0.1]
+    runs = {"bn_cnn/seed1": dataclasses.replace(run, performance=performance)}
+    shown = dataclasses.replace(study, runs=runs)
+    assert headline(shown)["r, of the noise ceiling"] == "80 %"
+    assert not any("of the noise ceiling" in line for line in summary(shown).failed)
+
+
 def test_without_a_truth_the_summary_says_that_there_is_none(study: Study) -> None:
     runs = {name: dataclasses.replace(run, recovery=None) for name, run in study.runs.items()}
     real = dataclasses.replace(study, runs=runs, retinas={}, retina=None)
