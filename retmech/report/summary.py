@@ -124,7 +124,7 @@ def _phenomena(study: Study, model: str, runs: Runs) -> Iterator[str]:
     said = []
     for probe in study.probes:
         verdicts = _verdicts(runs, probe)
-        own = [tree.children[probe].dataset["verdict"].values for tree in study.retinas.values() if probe in tree.children]
+        own = [found[probe]["verdict"].values for found in study.retinas.values() if probe in found]
         if np.isin(verdicts, ("matches", "differs")).any():
             itself = "".join(f", the retina itself {_matching(v)}" for v in own[-1:])
             said.append(f"{probe} {_matching(verdicts)}{itself}")
