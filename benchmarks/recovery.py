@@ -49,6 +49,7 @@ from retmech.stages.simulate import simulate
 from retmech.stages.synthesize import synthesize
 from retmech.stages.train import train
 from retmech.stages.truth import truth
+from retmech.streams import stream
 
 THREADS = 2
 MINUTES, RATES, SEEDS = (2, 10, 60), (1.5, 6.0, 24.0), (1, 2, 3)
@@ -78,8 +79,8 @@ def run(minutes: int, rate: float, seed: int) -> dict[str, float]:
     simulation = simulate(settings)
     with tempfile.TemporaryDirectory() as folder:
         raw = {name: Path(folder) / f"{name}.h5" for name in simulation.sessions}
-        for i, (name, path) in enumerate(raw.items()):
-            session.write(path, simulation.sessions[name], np.random.default_rng([seed, i]))
+        for name, path in raw.items():
+            session.write(path, simulation.sessions[name], stream(seed, "spikes of a simulated recording", name))
         recording = ingest({name: stanford.read(path, ingestion) for name, path in raw.items()}, ingestion).gather()
         model = train({"simulated": recording}, config, "bn_cnn", seed, Path(folder))["simulated"]
         probes = _probes(recording, Path(folder))

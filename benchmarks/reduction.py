@@ -34,7 +34,7 @@ def recovery() -> None:
         for seed in SEEDS:
             matrix, loading = planted(rank, seed)
             chosen.append(judge(matrix, time_chunks(len(matrix)), range(1, MOST + 1), 8, seed).choose(0.9).rank)
-            cosine.append(matched_cosine(restarts(matrix, rank, 8, seed)[0].loading, loading))
+            cosine.append(matched_cosine(restarts(matrix, rank, 8, np.random.default_rng(seed))[0].loading, loading))
         right = sum(found == rank for found in chosen)
         print(f"{rank} factors: {right} of {len(SEEDS)} right, cosine at least {min(cosine):.3f}")
 
@@ -56,7 +56,7 @@ def prepare() -> None:
 
 def ours() -> Found:
     """Factorize the file, mapped into memory, and return its approximation's factors."""
-    found = large_factors(np.load(FILE, mmap_mode="r"), RANK, seed=0)
+    found = large_factors(np.load(FILE, mmap_mode="r"), RANK, np.random.default_rng(0))
     return found.activation, found.loading
 
 

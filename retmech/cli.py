@@ -13,11 +13,11 @@ Add = Callable[[str, Callable[[argparse.Namespace], None], str], "Verb"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, or 1 after printing what the user has to mend."""
-    parser = _parser()
-    args, rest = parser.parse_known_args(arguments)
+    known = parser()
+    args, rest = known.parse_known_args(arguments)
     args.snakemake = rest
     if args.snakemake and args.verb != "run":
-        parser.error(f"unrecognized arguments: {' '.join(args.snakemake)}")
+        known.error(f"unrecognized arguments: {' '.join(args.snakemake)}")
     try:
         args.run(args)
     except RetmechError as error:
@@ -60,9 +60,10 @@ def _positive(text: str) -> int:
     return number
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="retmech", description="From retinal recordings to mechanisms, stage by stage.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Verb)
+def parser() -> argparse.ArgumentParser:
+    """Return what understands the arguments of all verbs."""
+    made = argparse.ArgumentParser(prog="retmech", description="From retinal recordings to mechanisms, stage by stage.")
+    verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Verb)
 
     def verb(name: str, run: Callable[[argparse.Namespace], None], text: str) -> Verb:
         added: Verb = verbs.add_parser(name, help=text, description=text)
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for add in (_of_recordings, _of_models, _of_mechanisms, _of_pages, _of_people):
         add(verb)
-    return parser
+    return made
 
 
 def _of_recordings(verb: Add) -> None:
@@ -125,9 +126,10 @@ def _of_pages(verb: Add) -> None:
     sub.files("output").several("probe", "responses")
     sub.several("retinas", "model", "performance", "consensus", "attributions", required=False)
     sub.files("recording", "reduction", "circuit", "recovery", "interneurons", required=False)
-    sub = verb("report", pages.do_report, "Make the page of one recording.").config().files("folder", "output")
-    for name in ("runs", "probes"):
-        sub.add_argument(f"--{name}", nargs="+", required=True)
+    sub = verb("report", pages.do_report, "Make the page of one recording.").config()
+    sub.add_argument("--name", required=True, help="of the recording")
+    sub.files("recording", "output").several("model", "performance", "probe", "responses", "retinas")
+    sub.several("attributions", "reduction", "circuit", "recovery", "interneurons", "consensus", required=False)
     sub.add_argument("--retina", type=Path, help="the simulated retina that was recorded")
     sub = verb("gather", pages.do_gather, "Make one page of the pages of all recordings.").config()
     sub.files("output").several("pages").several("consensus", required=False)

@@ -13,6 +13,8 @@ PACKAGE = Path(__file__).parent
 # The types of the settings are no part of a stage's code: their values are tracked by themselves.
 UNTRACKED = {"retmech.settings"}
 
+PAGE = {".css", ".j2", ".js"}  # what a page is made of
+
 
 def canonical_json(settings: Any) -> str:
     """Return settings as one line of JSON with sorted keys, so that equal settings are equal strings."""
@@ -29,7 +31,7 @@ def file_digest(path: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the sources of some modules and of all retmech modules they import, directly or not.
 
-    A template that a module names counts as a part of it, with all files beside the template. Each source is read once by a
+    A template that a module names counts as a part of it, with the scripts and styles beside it. Each source is read once by a
     process: a plan of thousands of jobs asks for the same few digests.
 
     Parameters
@@ -43,7 +45,7 @@ def code_digest(*modules: str) -> str:
         digest.update(name.encode() + b"\0" + source + b"\0")
         for template in sorted(_source(name).parent.glob("*/*.j2")):
             if template.name.encode() in source:
-                for part in sorted(template.parent.iterdir()):
+                for part in sorted(p for p in template.parent.iterdir() if p.suffix in PAGE):
                     digest.update(part.name.encode() + b"\0" + part.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from retmech.settings import QualitySettings
+from retmech.streams import stream
 
 INTERVAL = (0.025, 0.975)  #: quantiles of the confidence intervals
 
@@ -42,9 +43,7 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floa
     return np.clip(r, -1, 1)  # rounding can go a little beyond
 
 
-def pearson_interval(
-    a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int = 1000, seed: int = 0
-) -> NDArray[np.float64]:
+def pearson_interval(a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int = 1000) -> NDArray[np.float64]:
     """Confidence interval of the Pearson correlation along the last axis, by a bootstrap over blocks of time.
 
     Parameters
@@ -58,10 +57,11 @@ def pearson_interval(
     interval : (2, ...)
         At the quantiles :data:`INTERVAL`.
     """
-    return np.quantile(_bootstrapped_pearson(a, b, block, draws, seed), INTERVAL, axis=-1)
+    rng = stream(0, "blocks of a correlation")
+    return np.quantile(_bootstrapped_pearson(a, b, block, draws, rng), INTERVAL, axis=-1)
 
 
-def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 100) -> NDArray[np.float64]:
+def reliability(trial_rate: NDArray[np.floating], splits: int = 100) -> NDArray[np.float64]:
     """Reliability of the trial average: split-half correlation, corrected to all trials.
 
     The Spearman-Brown formula 2 r / (1 + r) turns the mean correlation r between the averages of random halves into that
@@ -79,17 +79,18 @@ def reliability(trial_rate: NDArray[np.floating], seed: int = 0, splits: int = 1
     """
     if len(trial_rate) < 2:
         return np.full(trial_rate.shape[1], np.nan)
-    r = np.mean([pearson(*halves) for halves in _halves(trial_rate, seed, splits)], axis=0)
+    r = np.mean([pearson(*halves) for halves in _halves(trial_rate, splits)], axis=0)
     return spearman_brown(r)
 
 
 def reliability_interval(
-    trial_rate: NDArray[np.floating], block: int, seed: int = 0, splits: int = 100, draws: int = 500
+    trial_rate: NDArray[np.floating], block: int, splits: int = 100, draws: int = 500
 ) -> NDArray[np.float64]:
-    """Confidence interval (2, cell) of :func:`reliability`: the same splits, bootstrapped over blocks of time."""
+    """Confidence interval (2, cell) of :func:`reliability`: the same splits, all bootstrapped over the same blocks of time."""
     if len(trial_rate) < 2:
         return np.full((2, trial_rate.shape[1]), np.nan)
-    r = np.mean([_bootstrapped_pearson(*h, block, draws, seed) for h in _halves(trial_rate, seed, splits)], axis=0)
+    halves = _halves(trial_rate, splits)
+    r = np.mean([_bootstrapped_pearson(*h, block, draws, stream(0, "blocks of a reliability")) for h in halves], axis=0)
     return np.quantile(spearman_brown(r), INTERVAL, axis=-1)
 
 
@@ -99,11 +100,9 @@ def spearman_brown(r: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * r / (1 + r)
 
 
-def _halves(
-    trial_rate: NDArray[np.floating], seed: int, splits: int
-) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+def _halves(trial_rate: NDArray[np.floating], splits: int) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Averages over random halves of the trials, two (cell, time) for each split."""
-    rng = np.random.default_rng(seed)
+    rng = stream(0, "halves of the trials")
     half = len(trial_rate) // 2
     for _ in range(splits):
         order = rng.permutation(len(trial_rate))
@@ -111,13 +110,13 @@ def _halves(
 
 
 def _bootstrapped_pearson(
-    a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int, seed: int
+    a: NDArray[np.floating], b: NDArray[np.floating], block: int, draws: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Correlations (..., draw) over blocks of the last axis drawn with replacement, from the blocks' sums."""
     a, b = (x.astype(np.float64) - x.mean(axis=-1, keepdims=True) for x in np.broadcast_arrays(a, b))
     starts = np.arange(0, a.shape[-1], block)
     sums = np.stack([np.add.reduceat(x, starts, axis=-1) for x in (np.ones_like(a), a, b, a * a, b * b, a * b)])
-    weights = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
+    weights = rng.multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
     n, a, b, aa, bb, ab = sums @ weights.T
     norm = np.sqrt(np.maximum(n * aa - a * a, 0) * np.maximum(n * bb - b * b, 0))
     # A draw in which nothing happens has no correlation: it counts as 0, unless nothing ever happens.

@@ -36,7 +36,7 @@ def answered(probe: xr.Dataset, rate: NDArray[np.floating], cell: xr.Variable) -
 
 
 def answered_in_trials(
-    probe: xr.Dataset, trials: Sequence[NDArray[np.floating]], cell: xr.Variable, draws: int, seed: int
+    probe: xr.Dataset, trials: Sequence[NDArray[np.floating]], cell: xr.Variable, draws: int, rng: np.random.Generator
 ) -> xr.Dataset:
     """Return the mean responses as :func:`answered` does, with the uncertainty that trials differ by.
 
@@ -55,7 +55,6 @@ def answered_in_trials(
     """
     response = answered(probe, np.stack([rate.mean(axis=0) for rate in trials]), cell)
     module = registry.load("probe", probe.attrs["probe"])
-    rng = np.random.default_rng(seed)
     names = readouts_of(response, probe)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for _ in range(draws):

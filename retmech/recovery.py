@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from retmech.streams import stream
+
 FloatArray = NDArray[np.float64]
 NONE = -1  #: stands for no pathway
 
@@ -142,7 +144,7 @@ def chance(probes: Sequence[tuple[Moments, FloatArray]], n_units: int, draws: in
     probes
         Moments, and shares of the pathways (cell, pathway).
     """
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "channels given to pathways at random")
     n_pathways = probes[0][1].shape[1]
     drawn = []
     for _ in range(draws):

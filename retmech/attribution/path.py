@@ -17,6 +17,7 @@ from retmech.errors import RetmechError
 from retmech.models.network import Network
 from retmech.models.rectifiers import Rectifiers, quotient
 from retmech.settings import AttributeSettings
+from retmech.streams import derived_seed
 
 RULES = {
     "exact": "exact, segment by segment between the points where a rectifier switches",
@@ -196,7 +197,8 @@ def _check(network: Network, kind: str, shape: tuple[int, int]) -> Drive:
     if network.spike_lags:
         raise RetmechError(f"{kind}: its rate depends on the cell's own past spikes, not on the stimulus alone.")
     parameter = next(network.parameters())
-    clip = torch.randn(2, network.history + 2, *shape, generator=torch.Generator().manual_seed(0)).to(parameter)
+    generator = torch.Generator().manual_seed(derived_seed(0, "clip to check a network with"))
+    clip = torch.randn(2, network.history + 2, *shape, generator=generator).to(parameter)
     with torch.no_grad():
         drive = network.first_layer(clip)
         half = network.first_layer(clip.mean(dim=0, keepdim=True))

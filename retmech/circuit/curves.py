@@ -29,9 +29,8 @@ def curves(probes: Mapping[str, Moments], orders: Mapping[str, NDArray[np.int64]
     )
 
 
-def chance(probes: Mapping[str, Moments], n_channels: int, draws: int, seed: int) -> xr.Dataset:
+def chance(probes: Mapping[str, Moments], n_channels: int, draws: int, rng: np.random.Generator) -> xr.Dataset:
     """Quantiles of correlation and score with as many channels drawn at random."""
-    rng = np.random.default_rng(seed)
     sets = np.stack([nested(rng.permutation(n_channels).tolist(), n_channels) for _ in range(draws)], axis=1)
     found = np.array([on_all_probes(probes, chosen) for chosen in sets])  # (kept, draw, probe, cell)
     quantiles = np.quantile(found, QUANTILES, axis=1).transpose(0, 2, 3, 1)
@@ -53,9 +52,8 @@ def share_as_good(scores: FloatArray, of: float) -> float:
     return float((1 + (scores >= of).sum()) / (1 + len(scores)))
 
 
-def random_sets(n_channels: int, size: int, draws: int, seed: int) -> Chosen:
+def random_sets(n_channels: int, size: int, draws: int, rng: np.random.Generator) -> Chosen:
     """Random sets of a size, (draw, channel)."""
-    rng = np.random.default_rng(seed)
     return np.stack([nested(rng.permutation(n_channels).tolist(), n_channels)[size - 1] for _ in range(draws)])
 
 

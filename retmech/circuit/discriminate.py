@@ -8,6 +8,7 @@ from torch import Tensor
 from retmech.ascent import climb, display
 from retmech.circuit.module import ReducedCircuit
 from retmech.models.convolution import spatiotemporal
+from retmech.streams import derived_seed
 
 STEPS = 60
 STEP = 0.1  # of the movie's norm
@@ -53,7 +54,7 @@ def discriminate(
     """
     for circuit in circuits:
         circuit.requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derived_seed(seed, "noise that discriminating movies begin with"))
     starts = torch.randn(STARTS, frames, *shape, generator=generator)
     low, high = (float(circuits[0].contrast(torch.tensor(end))) for end in (0.0, 255.0))
     starts = display(starts, contrast, low, high)

@@ -40,6 +40,15 @@ def named(pairs: Sequence[str]) -> Named:
     return found
 
 
+def by_run(files: Named) -> dict[str, Named]:
+    """Sort files with names such as ``model/seedN/probe`` by the run."""
+    found: dict[str, Named] = {}
+    for name, path in files.items():
+        run, _, probe = name.rpartition("/")
+        found.setdefault(run, {})[probe] = path
+    return found
+
+
 def provenance_of(args: argparse.Namespace, *modules: str, **inputs: Path) -> Any:
     """Return what a verb's output was made of: its settings and seed, the code of some modules, and files by name."""
     from retmech.io import Provenance
@@ -82,12 +91,20 @@ def read_probes(files: Named) -> dict[str, Any]:
 
 
 def read_retinas(files: Named) -> dict[str, dict[str, Any]]:
-    """Read what the `recorded` and the `simulated` retina do, by probe."""
+    """Read what the `recorded` and the `simulated` retina do, by what they are and probe."""
+    from retmech import io, schemas
+    from retmech.labels import RECORDED, TRUTH
+
+    kinds = {"recorded": (RECORDED, schemas.OBSERVED), "simulated": (TRUTH, schemas.TRUTH)}
+    trees = {kinds[name][0]: io.read(path, kinds[name][1]) for name, path in files.items()}
+    return {name: {probe: group.to_dataset() for probe, group in tree.children.items()} for name, tree in trees.items()}
+
+
+def read_responses(files: Named) -> dict[str, dict[str, Any]]:
+    """Read responses, by run and probe."""
     from retmech import io, schemas
 
-    kinds = {"recorded": schemas.OBSERVED, "simulated": schemas.TRUTH}
-    trees = {name: io.read(path, kinds[name]) for name, path in files.items()}
-    return {name: {probe: group.to_dataset() for probe, group in tree.children.items()} for name, tree in trees.items()}
+    return {run: {p: io.read_dataset(f, schemas.RESPONSE) for p, f in own.items()} for run, own in by_run(files).items()}
 
 
 def read_attributions(files: Named) -> dict[str, Any]:

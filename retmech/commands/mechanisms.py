@@ -5,6 +5,7 @@ from pathlib import Path
 
 from retmech.commands.common import (
     architecture_of,
+    by_run,
     named,
     provenance_of,
     read_attributions,
@@ -44,11 +45,10 @@ def do_consensus(args: argparse.Namespace) -> None:
     from retmech.stages.consensus import Finding, consensus
 
     models, reductions, files = named(args.model), named(args.reduction), named(args.attributions)
-    findings = {}
+    attributions, findings = by_run(files), {}
     for run, path in models.items():
-        own = {name.rpartition("/")[2]: file for name, file in files.items() if name.rpartition("/")[0] == run}
         model, reduction = io.read(path, schemas.MODEL), io.read_dataset(reductions[run], schemas.REDUCTION)
-        findings[run] = Finding(model, read_attributions(own), reduction)
+        findings[run] = Finding(model, read_attributions(attributions[run]), reduction)
     modules = {architecture_of(finding.model) for finding in findings.values()}
     inputs = files | {f"{run}/model": p for run, p in models.items()} | {f"{run}/reduction": p for run, p in reductions.items()}
     provenance = provenance_of(args, "stages.consensus", *modules, **inputs)

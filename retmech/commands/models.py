@@ -102,7 +102,7 @@ def do_summarize(args: argparse.Namespace) -> None:
         model, seed, probe = name.split("/")
         responses[model, seed.removeprefix("seed"), probe] = io.read_dataset(path, schemas.RESPONSE)
     for name, groups in read_retinas(retinas).items():
-        responses |= {(f"{name} retina", "", probe): group for probe, group in groups.items()}
+        responses |= {(name, "", probe): group for probe, group in groups.items()}
     readouts = summarize(responses)
     provenance = provenance_of(args, "stages.summarize", **files, **retinas)
     io.write(readouts, schemas.READOUTS, args.output, provenance)

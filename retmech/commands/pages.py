@@ -1,26 +1,27 @@
 """Verbs of what people read: figures and pages."""
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from retmech.commands.common import named, read_probes, read_retinas, settings_of, write_text
+from retmech.commands.common import by_run, named, read_probes, read_responses, read_retinas, settings_of, write_text
 from retmech.errors import ConfigError
+
+if TYPE_CHECKING:
+    from retmech.study import Study
 
 
 def do_draw(args: argparse.Namespace) -> None:
     """Write a folder of figures."""
     from retmech import io, schemas
     from retmech.folders import write_folder
-    from retmech.stages.draw import RETINAS, Mechanism, Overview, draw
+    from retmech.stages.draw import Mechanism, Overview, draw
 
     if (args.recording is None) == (args.circuit is None):
         raise ConfigError("expected either --recording, for what all runs have in common, or --circuit, for one run")
     probes = read_probes(named(args.probe))
-    responses: dict[str, dict[str, Any]] = {}
-    for name, path in named(args.responses).items():
-        run, _, probe = name.rpartition("/")
-        responses.setdefault(run, {})[probe] = io.read_dataset(path, schemas.RESPONSE)
-    responses |= {RETINAS[name]: found for name, found in read_retinas(named(args.retinas)).items()}
+    responses = read_responses(named(args.responses)) | read_retinas(named(args.retinas))
     results: Overview | Mechanism
     if args.recording is not None:
         results = Overview(
@@ -39,8 +40,8 @@ def do_draw(args: argparse.Namespace) -> None:
             attributions={name: io.read(p, schemas.ATTRIBUTIONS, lazy=True) for name, p in named(args.attributions).items()},
             reduction=io.read_dataset(args.reduction, schemas.REDUCTION),
             circuit=io.read(args.circuit, schemas.CIRCUIT),
-            recovery=None if args.recovery is None else io.read_dataset(args.recovery, schemas.RECOVERY),
-            interneurons=None if args.interneurons is None else io.read_dataset(args.interneurons, schemas.INTERNEURONS),
+            recovery=_where_given(io.read_dataset, args.recovery, schemas.RECOVERY),
+            interneurons=_where_given(io.read_dataset, args.interneurons, schemas.INTERNEURONS),
         )
     write_folder(args.output, draw(results, settings_of(args)))
 
@@ -48,9 +49,45 @@ def do_draw(args: argparse.Namespace) -> None:
 def do_report(args: argparse.Namespace) -> None:
     """Write the page of a recording."""
     from retmech.stages.report import report
-    from retmech.study import read_study
 
-    write_text(report(read_study(args.folder, args.runs, args.probes, args.retina), settings_of(args)), args.output)
+    write_text(report(read_study(args), settings_of(args)), args.output)
+
+
+def read_study(args: argparse.Namespace) -> "Study":
+    """Read what a page is made of: the files that are named, whatever else lies beside them."""
+    from retmech import io, schemas
+    from retmech.study import Run, Study
+
+    models, performance, responses = named(args.model), named(args.performance), read_responses(named(args.responses))
+    attributions, reductions, circuits = by_run(named(args.attributions)), named(args.reduction), named(args.circuit)
+    recoveries, interneurons = named(args.recovery), named(args.interneurons)
+
+    def run(name: str) -> Run:
+        own = attributions.get(name, {})
+        return Run(
+            model=io.read(models[name], schemas.MODEL),
+            performance=io.read(performance[name], schemas.PERFORMANCE),
+            responses=responses[name],
+            attributions={probe: io.read(path, schemas.ATTRIBUTIONS, lazy=True) for probe, path in own.items()},
+            reduction=_where_given(io.read, reductions.get(name), schemas.REDUCTION),
+            circuit=_where_given(io.read, circuits.get(name), schemas.CIRCUIT),
+            recovery=_where_given(io.read_dataset, recoveries.get(name), schemas.RECOVERY),
+            interneurons=_where_given(io.read_dataset, interneurons.get(name), schemas.INTERNEURONS),
+        )
+
+    return Study(
+        name=args.name,
+        recording=io.read(args.recording, schemas.RECORDING),
+        probes=read_probes(named(args.probe)),
+        runs={name: run(name) for name in models},
+        consensus={model: io.read_dataset(path, schemas.CONSENSUS) for model, path in named(args.consensus).items()},
+        retinas=read_retinas(named(args.retinas)),
+        retina=_where_given(io.read_dataset, args.retina, schemas.RETINA),
+    )
+
+
+def _where_given(read: Callable[[Path, Any], Any], path: Path | None, schema: Any) -> Any:
+    return None if path is None else read(path, schema)
 
 
 def do_gather(args: argparse.Namespace) -> None:

@@ -8,12 +8,11 @@ from retmech.commands.common import Named, named, provenance_of, read_probes, re
 
 def do_simulate(args: argparse.Namespace) -> None:
     """Write the raw files of a simulated session, and the retina that was recorded."""
-    import numpy as np
-
     from retmech import io, schemas
     from retmech.insilico import session
     from retmech.insilico.description import circuit_path
     from retmech.stages.simulate import simulate
+    from retmech.streams import stream
 
     settings = settings_of(args)
     simulation = simulate(settings)
@@ -21,7 +20,7 @@ def do_simulate(args: argparse.Namespace) -> None:
         path: Path = getattr(args, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        session.write(partial, recorded, np.random.default_rng([settings.seed, len(name)]))
+        session.write(partial, recorded, stream(settings.seed, "spikes of a simulated recording", name))
         partial.replace(path)
     provenance = provenance_of(args, "stages.simulate", circuit=circuit_path(settings.circuit))
     io.write(simulation.retina, schemas.RETINA, args.retina, provenance)

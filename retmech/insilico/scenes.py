@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from retmech.streams import stream
+
 MEAN_LUMINANCE = 127.5
 CONTRAST = 0.35  # root mean square, of every image
 IMAGE = 256  # pixels, height and width
@@ -38,7 +40,7 @@ class Gaze:
 @cache
 def images() -> tuple[NDArray[np.float32], ...]:
     """All images, of mean luminance, equal contrast and power 1/f^2: scikit-learn's two photographs, and dead leaves."""
-    rng = np.random.default_rng(2019)
+    rng = stream(0, "dead leaves")
     return tuple(_as_luminance(natural_spectrum(image)) for image in [*_photographs(), *_all_dead_leaves(rng)])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from retmech.errors import RecordingError
+from retmech.streams import stream
 
 
 class Batch(NamedTuple):
@@ -164,8 +165,7 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         if self.seed is None:
             return iter(range(self.size))
-        rng = np.random.default_rng([self.seed, self.epoch])
-        return iter(rng.permutation(self.size).tolist())
+        return iter(stream(self.seed, "order of clips", self.epoch).permutation(self.size).tolist())
 
     def __len__(self) -> int:
         return self.size

@@ -16,6 +16,7 @@ from retmech.models.data import Batch
 from retmech.models.network import Network
 from retmech.models.processes import processes, sum_over_processes
 from retmech.settings import TrainSettings
+from retmech.streams import derived_seed
 
 Row = dict[str, float]
 ROUNDING = 1e-12  # of a sum of squares: a smaller variance is rounding error of a constant
@@ -54,7 +55,7 @@ class RetinaModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed noise and dropout by the step, differently in each process."""
-        torch.manual_seed(((self.seed_ * 1_000_003 + self.global_step) * 4099 + self.global_rank) % 2**63)
+        torch.manual_seed(derived_seed(self.seed_, "noise in training", self.global_step, self.global_rank))
 
     def rates(self, batch: Batch) -> Tensor:
         """Normalize a batch's raw frames to contrast and predict (clip, response, cell) in Hz."""

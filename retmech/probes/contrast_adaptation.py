@@ -11,6 +11,7 @@ from pydantic import Field
 from retmech.geometry import Geometry
 from retmech.labels import lag_coordinate, variable
 from retmech.probes._probe import FULL_FIELD, ProbeSettings, Stimulus, full_field, judged, reverse_correlation, standard_error
+from retmech.streams import stream
 
 SYMMETRY = FULL_FIELD
 FOUND = "At high contrast the gain is lower (ratio above 1) and the filter faster, within a frame history of the step."
@@ -34,7 +35,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """High, low and high contrast in turn; each period has exactly the contrast that is asked, and zero mean."""
-    rng = np.random.default_rng(config.seed)
+    rng = stream(config.seed, "flicker of changing contrast")
     onset, length, hold = geometry.frames(200), geometry.frames(config.period), geometry.frames(config.hold)
     course = np.zeros((config.draws, onset + 3 * length))
     for row in course:

@@ -12,6 +12,7 @@ from retmech.errors import RetmechError
 from retmech.labels import geometry_of, variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged, responsive, whole_frames
 from retmech.settings import Name, Seed
+from retmech.streams import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +70,8 @@ def climbed(config: Config, model: xr.DataTree) -> Stimulus:
         return display(movie, config.contrast, low, high)
 
     n_frames = network.history + window - 1
-    starts = torch.randn(config.starts, n_frames, *geometry.shape, generator=torch.Generator().manual_seed(config.draw))
+    generator = torch.Generator().manual_seed(derived_seed(config.draw, "noise that exciting movies begin with"))
+    starts = torch.randn(config.starts, n_frames, *geometry.shape, generator=generator)
     movies = [shown(starts[0])]
     for kind, index in targets.values():
 

@@ -12,6 +12,7 @@ from retmech.geometry import Geometry
 from retmech.insilico.scenes import Gaze, natural_movie
 from retmech.labels import variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged
+from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
 FOUND = "Responses to natural scenes are sparse: cells are silent for most of the time."
@@ -38,7 +39,7 @@ def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     n_y, n_x = geometry.shape
 
     def draw(_: int) -> NDArray[np.float32]:
-        rng = np.random.default_rng(config.seed)
+        rng = stream(config.seed, "natural scene of a probe")
         gaze = Gaze(config.fixation, config.drift / geometry.pixel_size, config.jitter / geometry.pixel_size)
         chunks = natural_movie(length, max(n_y, n_x), geometry.frame_rate, rng, gaze)
         movie = np.concatenate([chunk[:, :n_y, :n_x] for chunk in chunks])

@@ -11,6 +11,7 @@ from pydantic import Field
 from retmech.geometry import Geometry
 from retmech.labels import variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, disc, judged, shown_width, square_wave, standard_error
+from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
 FOUND = "Object-motion-sensitive cells are silent when centre and background jitter together, and fire when they jitter apart."
@@ -36,7 +37,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """The centre has the same trajectories in both kinds; the background follows it, or one of its own."""
-    rng = np.random.default_rng(config.seed)
+    rng = stream(config.seed, "trajectories of objects")
     onset = geometry.frames(200)
     still, length, every = (geometry.frames(t) for t in (config.still, config.duration, config.step_time))
     paths = [[_jitter(rng, still, length, every) for _ in range(2)] for _ in range(config.draws)]

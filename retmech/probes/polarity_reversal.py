@@ -11,6 +11,7 @@ from pydantic import Field
 from retmech.geometry import Geometry
 from retmech.labels import lag_coordinate, variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, disc, judged, shown_width, square_wave
+from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
 FOUND = "Right after a shift of the periphery some cells respond to the opposite polarity in their centre (similarity below 0)."
@@ -36,7 +37,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """Each flicker is shown with a periphery that shifts, and with one that stands still."""
-    rng = np.random.default_rng(config.seed)
+    rng = stream(config.seed, "flicker before a shifting periphery")
     onset, interval = geometry.frames(400), geometry.frames(config.interval)
     length = onset + config.shifts * interval
     flicker = rng.standard_normal((config.draws, length))

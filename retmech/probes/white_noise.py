@@ -13,6 +13,7 @@ from retmech.geometry import Geometry
 from retmech.labels import lag_coordinate, variable
 from retmech.probes._probe import Movies, ProbeSettings, Stimulus, judged
 from retmech.receptive_field import receptive_field_centre, spike_triggered_average
+from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
 FOUND = "A cell's mean stimulus before its response shows where and when it looks."
@@ -44,7 +45,7 @@ def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     n_y, n_x = (-(-n // pixels) for n in geometry.shape)
 
     def draw(_: int) -> NDArray[np.float32]:
-        signs = np.random.default_rng(config.seed).integers(0, 2, (length, n_y, n_x), np.int8) * 2 - 1
+        signs = stream(config.seed, "checks of white noise").integers(0, 2, (length, n_y, n_x), np.int8) * 2 - 1
         checks = signs.repeat(pixels, axis=1).repeat(pixels, axis=2)[:, : geometry.shape[0], : geometry.shape[1]]
         grey = np.zeros((onset, *geometry.shape), np.float32)
         return np.concatenate([grey, np.float32(config.contrast) * checks.astype(np.float32)])

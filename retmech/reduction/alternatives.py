@@ -15,6 +15,7 @@ from sklearn.decomposition import MiniBatchDictionaryLearning, sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 
 from retmech.reduction.factors import Matrix, activations, nonnegative, relative_error
+from retmech.streams import random_state, stream
 
 SPARSITY = 0.1  # penalty on a row's coefficients, of the root mean square of the rows' norms
 FOLDS = 3
@@ -29,12 +30,12 @@ class Method:
     Attributes
     ----------
     fit
-        (matrix, rank, seed) -> loadings (rank, column).
+        (matrix, rank, rng) -> loadings (rank, column).
     approximate
         (matrix, loadings) -> what the loadings can say of the rows, as large as the matrix.
     """
 
-    fit: Callable[[Matrix, int, int], Matrix]
+    fit: Callable[[Matrix, int, np.random.Generator], Matrix]
     approximate: Callable[[Matrix, Matrix], Matrix]
 
 
@@ -48,10 +49,10 @@ def principal(matrix: Matrix, count: int) -> Matrix:
     return np.asarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
 
-def _clusters(matrix: Matrix, rank: int, seed: int) -> Matrix:
+def _clusters(matrix: Matrix, rank: int, rng: np.random.Generator) -> Matrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: some are the same
-        centres: Matrix = KMeans(rank, n_init=4, random_state=seed).fit(matrix).cluster_centers_
+        centres: Matrix = KMeans(rank, n_init=4, random_state=random_state(rng)).fit(matrix).cluster_centers_
     return centres
 
 
@@ -61,9 +62,9 @@ def _nearest(matrix: Matrix, centres: Matrix) -> Matrix:
     return nearest
 
 
-def _dictionary(matrix: Matrix, rank: int, seed: int) -> Matrix:
+def _dictionary(matrix: Matrix, rank: int, rng: np.random.Generator) -> Matrix:
     if len(matrix) > LEARNED:
-        matrix = matrix[np.sort(np.random.default_rng(seed).choice(len(matrix), LEARNED, replace=False))]
+        matrix = matrix[np.sort(rng.choice(len(matrix), LEARNED, replace=False))]
     learner = MiniBatchDictionaryLearning(
         rank,
         alpha=_penalty(matrix),
@@ -71,7 +72,7 @@ def _dictionary(matrix: Matrix, rank: int, seed: int) -> Matrix:
         batch_size=256,
         fit_algorithm="cd",
         positive_code=True,
-        random_state=seed,
+        random_state=random_state(rng),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -91,8 +92,8 @@ def _penalty(matrix: Matrix) -> float:
 
 
 METHODS = {
-    "nmf": Method(lambda matrix, rank, seed: nonnegative(matrix, rank, seed).loading, lambda m, h: activations(m, h) @ h),
-    "pca": Method(lambda matrix, rank, seed: principal(matrix, rank), lambda m, axes: m @ axes.T @ axes),
+    "nmf": Method(lambda matrix, rank, rng: nonnegative(matrix, rank, rng).loading, lambda m, h: activations(m, h) @ h),
+    "pca": Method(lambda matrix, rank, _: principal(matrix, rank), lambda m, axes: m @ axes.T @ axes),
     "kmeans": Method(_clusters, _nearest),
     "dictionary": Method(_dictionary, _coded),
 }
@@ -105,5 +106,6 @@ def time_errors(matrix: Matrix, chunk: NDArray[np.int64], rank: int, seed: int) 
         seen, unseen = matrix[chunk % FOLDS != fold], matrix[chunk % FOLDS == fold]
         for name, method in METHODS.items():
             if len(seen) >= rank and unseen.any():
-                errors[name][fold] = relative_error(unseen, method.approximate(unseen, method.fit(seen, rank, seed)))
+                rng = stream(seed, "fits to some of the time", rank, fold, name)
+                errors[name][fold] = relative_error(unseen, method.approximate(unseen, method.fit(seen, rank, rng)))
     return errors

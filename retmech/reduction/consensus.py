@@ -133,13 +133,12 @@ class Match:
         return float((1 + (self.null >= self.mean).sum()) / (1 + len(self.null)))
 
 
-def match(a: Profiles, b: Profiles, draws: int, seed: int) -> Match:
+def match(a: Profiles, b: Profiles, draws: int, rng: np.random.Generator) -> Match:
     """Match the items of two models that contribute anything, and say how well shuffled ones match."""
     both = np.flatnonzero(a.used), np.flatnonzero(b.used)
     n = len(a.filters)
     partner, similarity = np.full(n, -1, np.int64), np.full(n, np.nan)
     found = products(_only(a, both[0]), _only(b, both[1]))
-    rng = np.random.default_rng(seed)
     rows, columns, values = _best(found.similarity())
     partner[both[0][rows]], similarity[both[0][rows]] = both[1][columns], values
     null = np.array([_mean(_best(found.shuffled(rng))[2]) for _ in range(draws)])

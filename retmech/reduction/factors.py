@@ -9,6 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import NMF, non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
+from retmech.streams import random_state
+
 Matrix = NDArray[np.float64]
 
 
@@ -21,12 +23,12 @@ class Factors:
     error: float  # |V - activation @ loading| / |V|, Frobenius norms
 
 
-def nonnegative(matrix: Matrix, rank: int, seed: int) -> Factors:
+def nonnegative(matrix: Matrix, rank: int, rng: np.random.Generator) -> Factors:
     """Factorize with scikit-learn's NMF from one random initialization, in canonical form.
 
     Canonical: loadings sum to 1, factors in falling order of their share of the total activation.
     """
-    model = NMF(rank, init="random", solver="cd", max_iter=1000, tol=1e-4, random_state=seed)
+    model = NMF(rank, init="random", solver="cd", max_iter=1000, tol=1e-4, random_state=random_state(rng))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the error curve shows how good the fit is
         activation = model.fit_transform(matrix)
@@ -59,9 +61,9 @@ def relative_error(matrix: Matrix, approximation: Matrix) -> float:
     return float(np.linalg.norm(matrix - approximation) / norm) if norm > 0 else 0.0
 
 
-def restarts(matrix: Matrix, rank: int, count: int, seed: int) -> list[Factors]:
+def restarts(matrix: Matrix, rank: int, count: int, rng: np.random.Generator) -> list[Factors]:
     """Factorizations from several initializations, the best first."""
-    return sorted((nonnegative(matrix, rank, seed + i) for i in range(count)), key=lambda factors: factors.error)
+    return sorted((nonnegative(matrix, rank, rng) for _ in range(count)), key=lambda factors: factors.error)
 
 
 def stability(runs: list[Factors]) -> float:

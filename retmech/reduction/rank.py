@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from retmech.reduction.factors import Matrix, matched_cosine, nonnegative, restarts, stability
+from retmech.reduction.factors import Matrix, matched_cosine, restarts, stability
+from retmech.streams import stream
 
 DRAWS = 5  # of hidden entries
 HIDDEN = 0.05  # share of the entries that is hidden: of more, too little is left of a row to tell its activations
@@ -60,7 +61,7 @@ def judge(matrix: Matrix, chunk: NDArray[np.int64], ranks: Sequence[int], count:
     chunk : (row,)
         Run of time that a row is in.
     """
-    runs = [restarts(matrix, rank, count, seed) for rank in ranks]
+    runs = [restarts(matrix, rank, count, stream(seed, "fits of each rank", rank)) for rank in ranks]
     return Judged(
         ranks=ranks,
         error=np.array([run[0].error for run in runs]),
@@ -76,14 +77,21 @@ def held_out_errors(matrix: Matrix, ranks: Sequence[int], seed: int) -> Matrix:
     What is left of a row says how strongly the factors act in it, and these predict what was hidden (Wold, Technometrics 1978).
     Neighbouring times are no leak: each row's activations are its own.
     """
-    rng = np.random.default_rng(seed)
-    draws = [rng.uniform(size=matrix.shape) < HIDDEN for _ in range(DRAWS)]
-    return np.array([[_held_out_error(matrix, hidden, rank, seed) for hidden in draws] for rank in ranks])
+    hidden = [stream(seed, "hidden entries", draw).uniform(size=matrix.shape) < HIDDEN for draw in range(DRAWS)]
+    return np.array(
+        [
+            [
+                _held_out_error(matrix, entries, rank, stream(seed, "fits beside hidden entries", rank, draw))
+                for draw, entries in enumerate(hidden)
+            ]
+            for rank in ranks
+        ]
+    )
 
 
-def _held_out_error(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, seed: int) -> float:
+def _held_out_error(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, rng: np.random.Generator) -> float:
     """Error on the hidden entries of the fit, from a few initializations, that fits the visible ones best."""
-    fits = [_fitted(matrix, hidden, rank, np.random.default_rng([seed, i])) for i in range(INITIALIZATIONS)]
+    fits = [_fitted(matrix, hidden, rank, rng) for _ in range(INITIALIZATIONS)]
     best = min(fits, key=lambda fit: float(np.linalg.norm((matrix - fit)[~hidden])))
     truth = matrix[hidden]
     norm = np.linalg.norm(truth)
@@ -116,7 +124,7 @@ def split_stability(matrix: Matrix, chunk: NDArray[np.int64], rank: int, count: 
     halves = [matrix[chunk % 2 == half] for half in (0, 1)]
     if not all(half.any() for half in halves):
         return 0.0
-    best = [min((nonnegative(half, rank, seed + i) for i in range(count)), key=lambda f: f.error) for half in halves]
+    best = [restarts(half, rank, count, stream(seed, "fits of half the time", rank, i))[0] for i, half in enumerate(halves)]
     return matched_cosine(best[0].loading, best[1].loading)
 
 

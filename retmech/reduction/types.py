@@ -10,6 +10,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
 from retmech.reduction.consensus import FloatArray, Products, Profiles, products
+from retmech.streams import stream
 
 BOOTSTRAPS = 200  # of the blocks, for the number of types
 
@@ -51,7 +52,7 @@ def group(items: Profiles, most: int, seed: int) -> Types:
     silhouettes = _silhouettes(found, counts)
     best = int(silhouettes.argmax())
     label[used] = _cut(_distance(found.similarity()), [int(counts[best])])[0]
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "blocks that types are found in")
     n_blocks = len(found.courses)
     winners = [_silhouettes(found, counts, rng.integers(n_blocks, size=n_blocks)).argmax() for _ in range(BOOTSTRAPS)]
     probability = np.bincount(winners, minlength=len(counts)) / BOOTSTRAPS

@@ -70,7 +70,7 @@ def _pieces(array: xr.DataArray) -> Iterator[NDArray[np.floating]]:
             yield array[condition, start : start + together].values
 
 
-def large_factors(matrix: Rows, rank: int, seed: int) -> Factors:
+def large_factors(matrix: Rows, rank: int, rng: np.random.Generator) -> Factors:
     """Factorize a matrix of which only some rows are held at a time, in canonical form.
 
     Hierarchical alternating least squares (Cichocki & Phan, IEICE Trans. 2009). Activations, and what the loadings need of them,
@@ -87,7 +87,6 @@ def large_factors(matrix: Rows, rank: int, seed: int) -> Factors:
     power, active = float(squares.sum()), np.flatnonzero(squares)
     if not len(active):
         return Factors(np.zeros((len(matrix), rank)), np.zeros((rank, matrix.shape[1])), 0.0)
-    rng = np.random.default_rng(seed)
     loading = np.stack([_mean_of_some(matrix, active, rng) for _ in range(rank)])
     activation = np.zeros((len(matrix), rank), np.float32)
     last = np.inf

@@ -63,7 +63,7 @@ def _overview(study: Study) -> Block:
         "runs": runs,
         "probes": [{"name": p, "conditions": r.sizes["condition"]} for p, r in first.items()],
         "classes": list(recording.children),
-        "retinas": [name for name, tree in study.retinas.items() if tree.children],
+        "retinas": [name for name, found in study.retinas.items() if found],
         "tables": tables.recording_tables(recording),
         "fields": _fields(recording),
         "performance": _performance(study),
@@ -185,7 +185,7 @@ def _truth(study: Study, probe: str, shown: list[int]) -> Block | None:
     """The true parts of a simulated retina's pathways, and what each does to each cell."""
     if TRUTH not in study.retinas:
         return None
-    true = study.retinas[TRUTH].children[probe].to_dataset()
+    true = study.retinas[TRUTH][probe]
     parts = true["attribution"].transpose("condition", "cell", "pathway", "time")
     dims = ["condition", "time"]
     return {

@@ -60,17 +60,14 @@ def headline(study: Study) -> dict[str, str]:
     cells = int((study.recording.dataset["included"] > 0).sum())
     shown = {"cells": f"{cells} of {study.recording.sizes['cell']}", "model": ", ".join(explained) or "none"}
     runs = [(name, run) for name, by_seed in explained.items() for run in by_seed.values()]
-    share = [
-        float((node.dataset["pearson_r"].sel(model=name) / node.dataset["noise_ceiling"]).mean())
-        for name, run in runs
-        for node in run.performance.children.values()
-    ]
+    share = [float(_of_ceiling(node, name).mean()) for name, run in runs for node in run.performance.children.values()]
+    known = [s for s in share if np.isfinite(s)]
     verdicts = [v for _, run in runs for r in run.responses.values() for v in r["verdict"].values if v in ("matches", "differs")]
     sizes = [int((run.circuit.dataset["in_circuit"] > 0).sum()) for _, run in runs if run.circuit is not None]
     recovered = [float(run.recovery["recovery"].sel(level="group").mean()) for _, run in runs if run.recovery is not None]
     return {
         **shown,
-        "r, of the noise ceiling": f"{100 * np.mean(share):.0f} %" if share else "",
+        "r, of the noise ceiling": f"{100 * np.mean(known):.0f} %" if known else "unknown" if share else "",
         "as physiology found, cells x seeds x probes": f"{verdicts.count('matches')} of {len(verdicts)}",
         "channels in the circuits": ", ".join(map(str, sizes)),
         "recovery of the truth": f"{np.mean(recovered):.2f}" if recovered else "not known",
@@ -127,7 +124,7 @@ def _phenomena(study: Study, model: str, runs: Runs) -> Iterator[str]:
     said = []
     for probe in study.probes:
         verdicts = _verdicts(runs, probe)
-        own = [tree.children[probe].dataset["verdict"].values for tree in study.retinas.values() if probe in tree.children]
+        own = [found[probe]["verdict"].values for found in study.retinas.values() if probe in found]
         if np.isin(verdicts, ("matches", "differs")).any():
             itself = "".join(f", the retina itself {_matching(v)}" for v in own[-1:])
             said.append(f"{probe} {_matching(verdicts)}{itself}")
@@ -216,11 +213,17 @@ def _left_out(recording: xr.DataTree) -> list[str]:
     return [f"{left_out} of {recording.sizes['cell']} cells are left out (see quality)."] if left_out else []
 
 
+def _of_ceiling(performance: xr.DataTree, model: str) -> xr.DataArray:
+    """Each cell's correlation as a share of its noise ceiling; NaN where no part of the response repeats."""
+    ceiling = performance.dataset["noise_ceiling"]
+    return performance.dataset["pearson_r"].sel(model=model) / ceiling.where(ceiling > 0)
+
+
 def _poor(model: str, runs: Runs) -> Iterator[str]:
     said = []
     for seed, run in runs.items():
         for name, node in run.performance.children.items():
-            share = node.dataset["pearson_r"].sel(model=model) / node.dataset["noise_ceiling"]
+            share = _of_ceiling(node, model)
             poor = [str(c) for c, s in zip(share["cell"].values, share.values, strict=True) if s < POOR]
             said += [f"{name} in {', '.join(poor)} ({seed})"] if poor else []
     if said:

@@ -17,6 +17,7 @@ from retmech.models.store import load_network
 from retmech.readers._files import safe_names
 from retmech.readers._interneurons import Interneurons, read_interneurons
 from retmech.settings import CompareSettings, InterneuronSettings
+from retmech.streams import stream
 
 FloatArray = NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def _chance(
 ) -> Mapping[str, xr.Variable]:
     """Mean over cells of the best channel's and the best factor's correlation, beside draws of permuted channels."""
     n_channels = loading.shape[1]
-    rng = np.random.default_rng(settings.seed)
+    rng = stream(settings.seed, "permuted channels")
     channels = np.concatenate([judged.channels for judged in tables])
     best = np.concatenate([judged.best_channel for judged in tables])
 

@@ -17,6 +17,7 @@ from retmech.reduction.consensus import Match, Profiles, match, pooled, profiles
 from retmech.reduction.matrix import Probes, channel_attribution
 from retmech.reduction.types import Types, group
 from retmech.settings import ConsensusSettings
+from retmech.streams import stream
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _matches(item: str, names: list[str], items: Sequence[Profiles], settings: C
     null = np.full((len(QUANTILES), n, n), np.nan)
     p_value = np.full((n, n), np.nan)
     for a, b in combinations(range(n), 2):
-        found = match(items[a], items[b], settings.draws, settings.seed)
+        found = match(items[a], items[b], settings.draws, stream(settings.seed, "shuffled items", item, a, b))
         _enter(found, names, a, b, partner, similarity)
         if np.isfinite(found.mean):
             null[:, a, b] = null[:, b, a] = np.quantile(found.null, QUANTILES)

@@ -21,12 +21,10 @@ from retmech.figures.mechanism import mechanism
 from retmech.figures.phenomena import columns, phenomena
 from retmech.figures.readouts import Responses
 from retmech.figures.style import style
-from retmech.labels import RECORDED, TRUTH
+from retmech.labels import TRUTH
 from retmech.settings import DrawSettings
 
 Named = tuple[str, Figure]
-
-RETINAS = {"recorded": RECORDED, "simulated": TRUTH}
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _of_probe(results: Mechanism, probe: str) -> Iterator[Named]:
     reduced = results.circuit.children["probes"].children[probe].dataset["reduced_rate"]
     yield f"{probe}_reduced", circuit_figures.reduced_responses(reduced, attributions["response"], probe, condition)
     yield f"mechanism_{probe}", mechanism(probe, results.probes[probe], response, attributions, results.circuit)
-    true = results.responses.get(RETINAS["simulated"], {}).get(probe)
+    true = results.responses.get(TRUTH, {}).get(probe)
     if results.recovery is not None and true is not None:
         yield f"{probe}_parts", recovery_figures.parts(true, results.recovery, attributions, response, probe)
 

@@ -21,6 +21,7 @@ from retmech.labels import pixel_coordinates, time_coordinate, variable
 from retmech.models.store import load_network
 from retmech.reduction.matrix import Probes, channel_attribution
 from retmech.settings import ExplainSettings
+from retmech.streams import stream
 
 FloatArray = NDArray[np.float64]
 FRAME = ("condition", "time", "cell")
@@ -72,7 +73,7 @@ def explain(inputs: Inputs, settings: ExplainSettings, threads: int = 1) -> xr.D
         [
             described,
             curves(found, orders, channel.values),
-            chance(found, channel.size, settings.random_draws, settings.seed),
+            chance(found, channel.size, settings.random_draws, stream(settings.seed, "random sets of all sizes")),
             _verdict(inputs, found, chosen, settings),
         ]
     )
@@ -160,7 +161,8 @@ def _verdict(inputs: Inputs, found: Mapping[str, Moments], chosen: Chosen, setti
     alone = [smallest(scorer(found, k), n_channels, settings.faithfulness) for k in cells]
     reached = [bool(scorer(found, k)(own[None])[0] >= settings.faithfulness) for k, own in zip(cells, alone, strict=True)]
     score = float(scored(chosen[None])[0])
-    random = scored(random_sets(n_channels, int(chosen.sum()), settings.random_draws, settings.seed))
+    rng = stream(settings.seed, "random sets of the circuit's size")
+    random = scored(random_sets(n_channels, int(chosen.sum()), settings.random_draws, rng))
     return xr.Dataset(
         {
             "in_circuit": variable("channel", chosen.astype(np.int8), "1", "whether the circuit has the channel"),

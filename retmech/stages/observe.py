@@ -11,6 +11,7 @@ from retmech.probes._probe import Movies
 from retmech.readouts import answered_in_trials
 from retmech.settings import ObserveSettings
 from retmech.stages.synthesize import source_of
+from retmech.streams import stream
 
 
 def observe(recording: xr.DataTree, probes: Mapping[str, xr.Dataset], settings: ObserveSettings) -> xr.DataTree:
@@ -39,7 +40,11 @@ def observe(recording: xr.DataTree, probes: Mapping[str, xr.Dataset], settings: 
             elif seen and name not in found:
                 trials = [cut(test["trial_rate"].values, places, probe.sizes["time"]) for places in onsets]
                 found[name] = answered_in_trials(
-                    probe.load(), trials, recording.dataset["cell"].variable, settings.draws, settings.seed
+                    probe.load(),
+                    trials,
+                    recording.dataset["cell"].variable,
+                    settings.draws,
+                    stream(settings.seed, "trials drawn anew", name),
                 ).assign_attrs(stimulus_class=stimulus_class)
     return xr.DataTree.from_dict({"/": xr.Dataset()} | {f"/{name}": response for name, response in found.items()})
 

@@ -18,6 +18,7 @@ from retmech.recovery import Moments, chance, grouped, moments, one_to_one, shar
 from retmech.reduction.matrix import Probes, channel_attribution
 from retmech.settings import AttributeSettings, RecoverSettings
 from retmech.stages.attribute import attribute
+from retmech.streams import derived_seed
 
 FloatArray = NDArray[np.float64]
 QUANTILES = (0.025, 0.5, 0.975)
@@ -245,7 +246,7 @@ def _untrained(inputs: Inputs, true: Mapping[str, xr.Dataset], settings: Recover
     found = [
         np.nanmean(weighted_mean(m.correlation(_grouped(_others(measured, name))), share[name])) for name, m in measured.items()
     ]
-    return variable("probe", np.array(found), "1", "recovery by the same network before training, mean over cells")
+    return variable("probe", np.array(found), "1", "recovery by the same network with random weights, mean over cells")
 
 
 def _used_settings(attributions: Probes) -> dict[str, object]:
@@ -256,14 +257,15 @@ def _used_settings(attributions: Probes) -> dict[str, object]:
 
 def random_model(model: xr.DataTree, seed: int) -> xr.DataTree:
     """The model with new random weights; its batch norms have seen noise of the movie's contrast."""
-    torch.manual_seed(seed)
+    torch.manual_seed(derived_seed(seed, "weights of the untrained network"))
     architecture = registry.load("architecture", str(model.attrs["architecture"]))
     geometry = geometry_of(model)
     network = architecture.build(network_settings(model), geometry, model.sizes["cell"])
     network.rate_scale.copy_(torch.from_numpy(model.children["weights"].dataset["rate_scale"].values))
+    noise = torch.Generator().manual_seed(derived_seed(seed, "movies that the untrained network sees"))
     with torch.no_grad():
         for _ in range(BATCHES):
-            network(torch.randn(4, network.history + 16, *geometry.shape))
+            network(torch.randn(4, network.history + 16, *geometry.shape, generator=noise))
     tree = xr.DataTree.from_dict({"/": model.to_dataset(), "/weights": weights_to_dataset(network)})
     tree.attrs = dict(model.attrs)
     return tree

@@ -11,6 +11,7 @@ from retmech.reduction.matrix import SIGNS, Probes, Signed, row_coordinates, sig
 from retmech.reduction.rank import DRAWS, Choice, Judged, judge
 from retmech.reduction.units import large_factors, space_of, unit_matrix
 from retmech.settings import ReduceSettings
+from retmech.streams import stream
 
 UNIT_RESTARTS = 2
 SILENT = Choice(1, "1: all attributions are zero, since the model does not respond to any probe")
@@ -46,7 +47,7 @@ def reduce(probes: Probes, settings: ReduceSettings) -> xr.DataTree:
         choice = judged.choose(settings.stability)
     else:
         choice = Choice(settings.rank, f"{settings.rank}: set in the config")
-    factors = _scaled(restarts(signed.values, choice.rank, settings.restarts, settings.seed)[0], signed.weight)
+    factors = _scaled(restarts(signed.values, choice.rank, settings.restarts, stream(settings.seed, "factors"))[0], signed.weight)
     root = _curves(sample, judged, settings.seed).assign(_factors(factors, choice)).assign_coords(row_coordinates(probes))
     root = root.assign_coords(channel=next(iter(probes.values()))["channel"].variable)
     root["weight"] = variable("row", signed.weight, "1/Hz", "weight of the row in the factorization")
@@ -62,7 +63,7 @@ def _sample(signed: Signed, settings: ReduceSettings) -> Signed:
     """Some of the rows in which anything happens, to judge ranks and methods by."""
     rows = np.flatnonzero(signed.values.any(axis=1))
     if len(rows) > settings.rows:
-        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.rows, replace=False))
+        rows = np.sort(stream(settings.seed, "rows to judge by").choice(rows, settings.rows, replace=False))
     elif not len(rows):
         rows = np.arange(len(signed.values))
     return Signed(signed.values[rows], signed.weight[rows], signed.chunk[rows])
@@ -109,9 +110,9 @@ def _factors(factors: Factors, choice: Choice) -> xr.Dataset:
 def _alternatives(matrix: Matrix, rank: int, seed: int) -> xr.Variable:
     """Loadings by the other methods, with as many components as there are factors."""
     rank = min(rank, len(matrix))
-    found = np.array([method.fit(matrix, rank, seed) for method in METHODS.values()]).reshape(len(METHODS), rank, len(SIGNS), -1)
+    found = np.array([method.fit(matrix, rank, stream(seed, "components by each method", n)) for n, method in METHODS.items()])
     dims = ("algorithm", "component", "sign", "channel")
-    return variable(dims, found.astype(np.float32), "1", "components by each method")
+    return variable(dims, found.reshape(len(METHODS), rank, len(SIGNS), -1).astype(np.float32), "1", "components by each method")
 
 
 def _units(probes: Probes, weight: Matrix, settings: ReduceSettings, rank: int, space: tuple[str, ...]) -> xr.Dataset:
@@ -119,7 +120,7 @@ def _units(probes: Probes, weight: Matrix, settings: ReduceSettings, rank: int, 
     chosen = {name: attributions for name, attributions in probes.items() if name in settings.units}
     own = weight[np.isin(row_coordinates(probes)["probe"].values, list(chosen))]
     matrix = unit_matrix(chosen, own)
-    tries = (large_factors(matrix, rank, settings.seed + i) for i in range(UNIT_RESTARTS))
+    tries = (large_factors(matrix, rank, stream(settings.seed, "factors of units", i)) for i in range(UNIT_RESTARTS))
     factors = _scaled(min(tries, key=lambda found: found.error), own)
     first = next(iter(chosen.values()))["attribution"]
     n_factors = factors.loading.shape[0]

@@ -13,9 +13,9 @@ from retmech.insilico.retina import Retina, calibrated, contrast_of, shown, to_d
 from retmech.insilico.scenes import CHUNK, Gaze, natural_movie, white_noise_movie
 from retmech.insilico.session import Session, Shown
 from retmech.settings import SimulateSettings
+from retmech.streams import stream
 
 CALIBRATION = 120.0  # s of the natural training movie
-PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _frames(settings: SimulateSettings, name: str, part: str) -> int:
 
 def _movie(settings: SimulateSettings, name: str, part: str) -> Iterator[NDArray[np.uint8]]:
     """Chunks of a movie; the same at every call."""
-    rng = np.random.default_rng([settings.seed, len(name), PARTS.index(part)])
+    rng = stream(settings.seed, "simulated movie", name, part)
     n_frames = _frames(settings, name, part)
     if name == "whitenoise":
         return white_noise_movie(n_frames, settings.size, rng)

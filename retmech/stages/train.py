@@ -21,6 +21,7 @@ from retmech.models.store import weights_to_dataset
 from retmech.provenance import canonical_json
 from retmech.receptive_field import receptive_field_centre
 from retmech.settings import TrainSettings
+from retmech.streams import derived_seed
 
 MIN_RATE_SCALE = 0.1  # Hz: a cell that never fires must not divide by zero
 
@@ -57,7 +58,7 @@ def train(
     _check_same_geometry(recordings)
     cells = _places([recording.sizes["cell"] for recording in recordings.values()])
     first = next(iter(recordings.values()))
-    torch.manual_seed(seed)
+    torch.manual_seed(derived_seed(seed, "initial weights"))
     network: Network = registry.load("architecture", architecture).build(config, geometry_of(first), cells[-1].stop)
     if config.target == "spikes" or network.spike_lags:
         _check_spikes(recordings, config.stimulus)

@@ -11,8 +11,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from retmech import config
-from retmech.cli import _parser
+from retmech import cli, config
 from retmech.insilico.description import CircuitDescription
 from tests.docs.pages import PAGES, ROOT, Block, all_blocks, blocks
 from tests.pipeline import CONFIG
@@ -50,7 +49,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
-    found: Any = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    found: Any = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     return dict(found.choices)
 
 
@@ -83,7 +82,7 @@ def test_commands_are_known(page: Path) -> None:
     for words in written:
         check(words)
         if words[0] == "retmech" and words[1] != "run":
-            _parser().parse_args(words[1:])
+            cli.parser().parse_args(words[1:])
     for words in (shlex.split(code) for code in re.findall(r"(?<!`)`((?:retmech|make|snakemake) [^`<]*)`(?!`)", text)):
         check(words)
 

@@ -1,5 +1,7 @@
 """Wrong configs are refused by path, value and what is allowed; the reference is in step; digests see what matters."""
 
+import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,30 @@ def test_code_digest_covers_what_a_stage_imports_and_only_that(
     after = provenance.code_digest("stages.reduce"), provenance.code_digest("stages.train")
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_the_digest_of_the_page_covers_its_scripts_and_nothing_that_lies_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
+) -> None:
+    package = shutil.copytree(provenance.PACKAGE, tmp_path / "retmech")
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    forget()
+    before = provenance.code_digest("stages.report")
+    for name in ("stranger.whl", ".main.js.swp"):
+        (package / "report/explorer" / name).write_bytes(b"")
+    forget()
+    assert provenance.code_digest("stages.report") == before
+    (package / "report/explorer/main.js").write_text("")
+    forget()
+    assert provenance.code_digest("stages.report") != before
+
+
+def test_the_package_holds_no_file_of_an_unexpected_type() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    shipped = {path for name, own in data.items() for pattern in own for path in (ROOT / name.replace(".", "/")).glob(pattern)}
+    there = {p for p in (ROOT / "retmech").rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".py"}
+    assert there == shipped
+    assert {path.suffix for path in there} == {".css", ".j2", ".js", ".yaml"}
 
 
 def test_canonical_json_sees_swaps_but_not_the_order_of_keys() -> None:

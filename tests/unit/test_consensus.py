@@ -34,7 +34,7 @@ def test_shuffled_names_are_found_again(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sources, filters = known(rng)
     order = rng.permutation(CHANNELS)
-    found = match(run_of(rng, sources, filters), run_of(rng, sources[order], filters[order]), 200, seed)
+    found = match(run_of(rng, sources, filters), run_of(rng, sources[order], filters[order]), 200, rng)
     np.testing.assert_array_equal(order[found.partner], np.arange(CHANNELS))
     assert found.mean > 0.85
     assert found.null.max() < found.mean - 0.15
@@ -43,7 +43,7 @@ def test_shuffled_names_are_found_again(seed: int) -> None:
 
 def test_models_that_have_nothing_in_common_match_as_shuffled_ones_do() -> None:
     rng = np.random.default_rng(0)
-    p = [match(run_of(rng, *known(rng)), run_of(rng, *known(rng)), 99, seed).p_value for seed in range(20)]
+    p = [match(run_of(rng, *known(rng)), run_of(rng, *known(rng)), 99, rng).p_value for _ in range(20)]
     assert 0.2 < np.mean(p) < 0.8
     assert np.mean(np.array(p) <= 0.05) < 0.25
 
@@ -63,7 +63,7 @@ def test_a_channel_that_does_nothing_has_no_partner_and_no_type() -> None:
     sources, filters = known(rng)
     sources[3] = 0
     silent = Profiles(tuple(sources.swapaxes(0, 1)), filters)
-    found = match(silent, run_of(rng, sources, filters), 50, 0)
+    found = match(silent, run_of(rng, sources, filters), 50, rng)
     assert found.partner[3] == -1
     assert np.isnan(found.similarity[3])
     assert (np.delete(found.partner, 3) == np.delete(np.arange(CHANNELS), 3)).all()

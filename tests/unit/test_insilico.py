@@ -38,6 +38,7 @@ from retmech.models.rectifiers import Rectifiers
 from retmech.probes import latency, motion_anticipation, motion_reversal, omitted_flash
 from retmech.readouts import answered
 from retmech.settings import TruthSettings
+from retmech.stages.simulate import CALIBRATION
 from retmech.stages.truth import truth
 from tests.networks import drawn
 
@@ -203,8 +204,8 @@ def test_the_truth_of_a_probe_is_of_the_recorded_cells(tmp_path: Path) -> None:
 
 
 def test_three_pathways_show_the_four_phenomena() -> None:
-    """Read by the probes' own readouts, at the size of the demo."""
-    movie = np.concatenate(list(natural_movie(6000, 24, RATE, np.random.default_rng(1), Gaze())))
+    """Read by the probes' own readouts, at the size of the demo and calibrated as long."""
+    movie = np.concatenate(list(natural_movie(round(CALIBRATION * RATE), 24, RATE, np.random.default_rng(1), Gaze())))
     made = calibrated(read_circuit("three_pathway"), 4, PIXEL, RATE, contrast_of(movie), 6.0)
     sd, geometry = float(contrast_of(movie).std()), Geometry((24, 24), RATE, PIXEL)
     configs = {

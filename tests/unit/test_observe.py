@@ -94,7 +94,7 @@ def test_the_bootstrap_error_is_that_of_repeated_experiments() -> None:
 
     repeated = [answered(probe, np.stack([t.mean(axis=0) for t in experiment()]), CELL)["peak_rate"].values for _ in range(200)]
     true = np.std(repeated, axis=0)[:, 0]
-    said = np.mean([answered_in_trials(probe, experiment(), CELL, 100, s)["peak_rate_error"].values for s in range(8)], axis=0)
+    said = np.mean([answered_in_trials(probe, experiment(), CELL, 100, rng)["peak_rate_error"].values for _ in range(8)], axis=0)
     np.testing.assert_allclose(said[:, 0], true, rtol=0.35)
 
 

@@ -13,21 +13,39 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from retmech import cli
-from retmech.labels import TRUTH
+from retmech.commands.pages import read_study
+from retmech.labels import RECORDED, TRUTH
 from retmech.report.blocks import LEVELS, blocks_of, decode, encode, numbers, packed
 from retmech.report.page import render, render_index
 from retmech.report.payload import payload, shown_conditions
 from retmech.report.summary import headline, strongest, summary
 from retmech.settings import ReportSettings
-from retmech.study import Study, read_study
+from retmech.study import Study
 
 RUNS = ("bn_cnn/seed1", "bn_cnn/seed2", "glm/seed1", "ln/seed1", "lnln/seed1")
+EXPLAINED = RUNS[:2]
 PROBES = ("latency", "motion_anticipation", "motion_reversal", "omitted_flash", "recorded_movie", "most_exciting")
+
+
+def arguments(finished: Path, *left_out: str) -> list[str]:
+    """What `retmech report` is told of a finished run, some kinds of files left out."""
+    folder = finished / "results/tiny"
+    of_runs = {kind: [f"{run}/{kind}.nc" for run in RUNS] for kind in ("model", "performance")}
+    of_circuits = {kind: [f"{run}/{kind}.nc" for run in EXPLAINED] for kind in ("reduction", "circuit", "recovery")}
+    of_probes = {"responses": RUNS, "attributions": EXPLAINED}
+    named = {kind: [f"{Path(path).parent}={folder / path}" for path in paths] for kind, paths in (of_runs | of_circuits).items()}
+    named |= {kind: [f"{r}/{p}={folder}/{r}/{kind}/{p}.nc" for r in runs for p in PROBES] for kind, runs in of_probes.items()}
+    named["probe"] = [f"{probe}={folder}/probes/{probe}.nc" for probe in PROBES]
+    named["retinas"] = [f"recorded={folder}/observed.nc", f"simulated={folder}/truth.nc"]
+    named["consensus"] = [f"bn_cnn={folder}/bn_cnn/consensus.nc"]
+    named |= {"name": ["tiny"], "recording": [f"{folder}/recording.nc"], "output": ["report.html"]}
+    named["retina"] = [f"{finished}/results/raw/insilico/small/retina.nc"]
+    return ["report", *(word for kind, words in named.items() if kind not in left_out for word in (f"--{kind}", *words))]
 
 
 @pytest.fixture(scope="module")
 def study(finished: Path) -> Study:
-    return read_study(finished / "results/tiny", RUNS, PROBES, finished / "results/raw/insilico/small/retina.nc")
+    return read_study(cli.parser().parse_args(arguments(finished)))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +117,7 @@ def test_few_conditions_are_chosen_evenly_and_with_the_largest(study: Study) -> 
 
 
 def test_the_truth_on_the_page_is_the_simulated_retinas(study: Study, blocks: dict[str, dict]) -> None:
-    true = study.retinas[TRUTH]["motion_reversal"].dataset
+    true = study.retinas[TRUTH]["motion_reversal"]
     block = blocks["tiny/probe/motion_reversal"]["truth"]
     parts = unpacked(block["parts"]).sum(axis=2)
     rate = true["rate"].transpose("condition", "cell", "time").values
@@ -156,6 +174,18 @@ def test_what_is_not_known_is_said_to_be_unknown_and_no_failure(study: Study) ->
     assert any("trained from one seed" in line for line in said.doubt)
 
 
+def test_a_cell_whose_response_does_not_repeat_is_no_measure_of_a_model(study: Study) -> None:
+    run = study.runs["bn_cnn/seed1"]
+    performance = run.performance.copy(deep=True)
+    for node, ceiling in zip(performance.children.values(), ([0.5, 0.0], [0.0, 0.0]), strict=True):
+        node["noise_ceiling"].values[:] = ceiling
+        node["pearson_r"].values[:] = [0.4, 0.1]
+    runs = {"bn_cnn/seed1": dataclasses.replace(run, performance=performance)}
+    shown = dataclasses.replace(study, runs=runs)
+    assert headline(shown)["r, of the noise ceiling"] == "80 %"
+    assert not any("of the noise ceiling" in line for line in summary(shown).failed)
+
+
 def test_without_a_truth_the_summary_says_that_there_is_none(study: Study) -> None:
     runs = {name: dataclasses.replace(run, recovery=None) for name, run in study.runs.items()}
     real = dataclasses.replace(study, runs=runs, retinas={}, retina=None)
@@ -166,6 +196,18 @@ def test_without_a_truth_the_summary_says_that_there_is_none(study: Study) -> No
     block = dict(payload(real, ReportSettings()))
     assert block["tiny/probe/latency"]["truth"] is None
     assert block["tiny/run/bn_cnn/seed1"]["recovery"] is None
+
+
+def test_a_page_shows_what_it_was_given_and_not_what_lies_beside_it(finished: Path) -> None:
+    given = arguments(finished, "recovery", "retina", "circuit")
+    given = [word for word in given if not word.startswith("simulated=")]
+    found = read_study(cli.parser().parse_args(given))
+    assert list(found.retinas) == [RECORDED]
+    assert found.retina is None
+    for name in EXPLAINED:
+        assert all((finished / f"results/tiny/{name}/{file}.nc").exists() for file in ("recovery", "circuit"))
+        assert found.runs[name].recovery is found.runs[name].circuit is None
+    assert summary(found).doubt[-1].startswith("A recording alone does not say")
 
 
 def test_a_study_of_baselines_alone_has_a_page(study: Study) -> None:

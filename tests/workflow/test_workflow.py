@@ -171,6 +171,11 @@ def test_recorded_interneurons_are_compared_where_there_are_any(copy: Path) -> N
     page = copy / "results/tiny/report.html"
     on_the_page = decode(blocks_of(page.read_text(), str(page))["tiny/run/bn_cnn/seed1"])["interneurons"]
     assert on_the_page["neurons"] == ["bipolars.boxes.1", "bipolars.boxes.2"]
+    change(copy, "compare", interneurons={})
+    assert planned(copy) == {"draw_run", "report", "gather"}
+    run("retmech", "run", "--cores", "2", "results/tiny/report.html", cwd=copy)
+    assert (copy / "results/tiny/bn_cnn/seed1/interneurons.nc").exists()
+    assert decode(blocks_of(page.read_text(), str(page))["tiny/run/bn_cnn/seed1"])["interneurons"] is None
 
 
 def test_the_simulated_retina_stands_beside_its_models(finished: Path) -> None:

@@ -268,10 +268,10 @@ def climbed_model_argument(wildcards, input):
 
 
 def run_arguments(kind, runs):
-    """NAME=PATH arguments of one kind of file of several runs."""
+    """NAME=PATH arguments of one kind of file of several runs, where there are any."""
 
     def arguments(wildcards, input):
-        return named(runs, input[kind])
+        return named(runs, input[kind]) if input[kind] else []
 
     return arguments
 

@@ -10,6 +10,7 @@ from retmech.geometry import Geometry
 from retmech.models.convolution import SpatiotemporalConv2d
 from retmech.models.network import Network
 from retmech.settings import TrainSettings
+from retmech.streams import derived_seed
 
 
 class Config(TrainSettings):
@@ -69,7 +70,7 @@ class GLM(Network):
     def predict(self, movie: Tensor) -> Tensor:
         """Return the mean rate (time - history + 1, cell) in Hz of simulated spike trains; the same at every call."""
         drive = torch.cat([part.flatten(1) for part in self.drives(movie)])
-        generator = torch.Generator(drive.device).manual_seed(0)
+        generator = torch.Generator(drive.device).manual_seed(derived_seed(0, "spikes that a GLM simulates"))
         past = drive.new_zeros(self.spike_lags, self.trials, drive.shape[1])  # newest first
         rates = []
         for filtered in drive:
