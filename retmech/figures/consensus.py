@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from retmech.figures.style import GREY, WIDTH, colour, legend_once
+from retmech.reduction.prediction import doubt_of_runs
 
 
 def reproduction(consensus: xr.Dataset) -> Figure:
     """Similarity of every pair of runs beside shuffled channels, and how much of every factor comes back."""
     figure = Figure(figsize=(WIDTH, 2.6))
+    _doubted(figure, consensus)
     pairs, factors, number = figure.subplots(1, 3)
     _pairs(pairs, consensus)
     runs = consensus["run"].values
@@ -30,6 +32,11 @@ def reproduction(consensus: xr.Dataset) -> Figure:
     number.set_ylabel("share of draws in which it\nis the best; silhouette")
     number.legend(ncols=1, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
+
+
+def _doubted(figure: Figure, consensus: xr.Dataset) -> None:
+    if doubt := doubt_of_runs(consensus):
+        figure.suptitle(doubt.replace(": ", ":\n"), x=0.01, ha="left")
 
 
 def _pairs(axes: Axes, consensus: xr.Dataset) -> None:
@@ -61,6 +68,7 @@ def cell_types(consensus: xr.Dataset) -> Figure:
     """Temporal filters of the cell types, and what share of each run's attributions they have."""
     types, runs = consensus["type"].values, consensus["run"].values
     figure = Figure(figsize=(WIDTH, 2.4 + 0.12 * (len(types) // 4)))
+    _doubted(figure, consensus)
     filters, share = figure.subplots(1, 2)
     for i, number in enumerate(types):
         size = ", ".join(map(str, consensus["type_size"].values[:, i]))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from retmech.figures.style import GREY, WIDTH, colour
+from retmech.reduction.prediction import doubt
 
 
 def factors(reduction: xr.Dataset) -> Figure:
@@ -29,6 +30,8 @@ def factors(reduction: xr.Dataset) -> Figure:
         axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
         axes.set_ylabel("mean activation\n(Hz)")
     grid[0, 0].set_title("excitation up, suppression down (hatched)", fontweight="normal")
+    if doubt(reduction):
+        figure.suptitle(f"no result: hidden attributions are not predicted ({doubt(reduction)})", x=0.01, ha="left")
     handles, labels = grid[0, 1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=min(7, len(cells)))
     return figure
@@ -54,6 +57,7 @@ def ranks(reduction: xr.Dataset) -> Figure:
     held_out = reduction["held_out_error"].values
     sem = held_out.std(axis=1, ddof=1) / np.sqrt(held_out.shape[1]) if held_out.shape[1] > 1 else np.zeros(len(rank))
     entries.errorbar(rank, held_out.mean(axis=1), sem, fmt="o-", color=colour(3), capsize=2, label="entries hidden")
+    entries.axhline(float(reduction["null_error"].mean()), color=GREY, ls=":", lw=1, label="their means alone")
     entries.plot(rank, reduction["reconstruction_error"], "o--", color=GREY, label="entries fitted")
     entries.set_ylabel("relative error of NMF")
     stable.plot(rank, reduction["restart_stability"], "o-", color=colour(0), label="restarts")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from retmech.reduction.factors import Matrix, matched_cosine, restarts, stability
+from retmech.reduction.factors import Matrix, matched_cosine, relative_error, restarts, stability
 from retmech.streams import stream
 
 DRAWS = 5  # of hidden entries
@@ -32,11 +32,14 @@ class Judged:
         Relative error of the best fit, and the agreement of loadings between initializations and between halves of the time.
     held_out_error : (rank, draw)
         Relative error on hidden entries.
+    null_error : (draw,)
+        The same of each column's mean: what can be said without knowing the time.
     """
 
     ranks: Sequence[int]
     error: Matrix
     held_out_error: Matrix
+    null_error: Matrix
     restart_stability: Matrix
     split_stability: Matrix
 
@@ -66,6 +69,7 @@ def judge(matrix: Matrix, chunk: NDArray[np.int64], ranks: Sequence[int], count:
         ranks=ranks,
         error=np.array([run[0].error for run in runs]),
         held_out_error=held_out_errors(matrix, ranks, seed),
+        null_error=np.array([_error_on(hidden, matrix, _mean_of_visible(matrix, hidden)) for hidden in _hidden(matrix, seed)]),
         restart_stability=np.array([stability(run) for run in runs]),
         split_stability=np.array([split_stability(matrix, chunk, rank, SPLIT_RESTARTS, seed) for rank in ranks]),
     )
@@ -77,7 +81,7 @@ def held_out_errors(matrix: Matrix, ranks: Sequence[int], seed: int) -> Matrix:
     What is left of a row says how strongly the factors act in it, and these predict what was hidden (Wold, Technometrics 1978).
     Neighbouring times are no leak: each row's activations are its own.
     """
-    hidden = [stream(seed, "hidden entries", draw).uniform(size=matrix.shape) < HIDDEN for draw in range(DRAWS)]
+    hidden = _hidden(matrix, seed)
     return np.array(
         [
             [
@@ -89,19 +93,30 @@ def held_out_errors(matrix: Matrix, ranks: Sequence[int], seed: int) -> Matrix:
     )
 
 
+def _hidden(matrix: Matrix, seed: int) -> list[NDArray[np.bool_]]:
+    """Entries that are hidden, of each draw."""
+    return [stream(seed, "hidden entries", draw).uniform(size=matrix.shape) < HIDDEN for draw in range(DRAWS)]
+
+
 def _held_out_error(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, rng: np.random.Generator) -> float:
     """Error on the hidden entries of the fit, from a few initializations, that fits the visible ones best."""
     fits = [_fitted(matrix, hidden, rank, rng) for _ in range(INITIALIZATIONS)]
     best = min(fits, key=lambda fit: float(np.linalg.norm((matrix - fit)[~hidden])))
-    truth = matrix[hidden]
-    norm = np.linalg.norm(truth)
-    return float(np.linalg.norm(truth - best[hidden]) / norm) if norm > 0 else 0.0
+    return _error_on(hidden, matrix, best)
+
+
+def _error_on(entries: NDArray[np.bool_], matrix: Matrix, predicted: Matrix) -> float:
+    return relative_error(matrix[entries], np.broadcast_to(predicted, matrix.shape)[entries])
+
+
+def _mean_of_visible(matrix: Matrix, hidden: NDArray[np.bool_]) -> Matrix:
+    """Mean of each column (column,) over what is not hidden."""
+    return np.asarray(np.where(hidden, 0.0, matrix).sum(axis=0) / np.maximum((~hidden).sum(axis=0), 1))
 
 
 def _fitted(matrix: Matrix, hidden: NDArray[np.bool_], rank: int, rng: np.random.Generator) -> Matrix:
     """Fit the visible entries, the hidden ones filled in from the fit until they do not change (expectation maximization)."""
-    column = np.where(hidden, 0.0, matrix).sum(axis=0) / np.maximum((~hidden).sum(axis=0), 1)
-    filled = np.where(hidden, column, matrix)
+    filled = np.where(hidden, _mean_of_visible(matrix, hidden), matrix)
     scale = np.sqrt(max(filled.mean(), np.finfo(float).tiny) / rank)
     activation, loading = (scale * np.abs(rng.normal(size=shape)) for shape in ((len(matrix), rank), (rank, matrix.shape[1])))
     size = np.linalg.norm(filled)

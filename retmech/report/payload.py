@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from retmech.circuit import sentences
 from retmech.circuit.units import in_words
 from retmech.labels import TRUTH
+from retmech.reduction import prediction
 from retmech.reduction.matrix import channel_attribution
 from retmech.report import interneurons, recovery, tables
 from retmech.report.blocks import Block, numbers, packed, texts
@@ -205,7 +206,8 @@ def _run(study: Study, run: Run) -> Block:
     circuit, reduction = run.circuit.to_dataset(), run.reduction.to_dataset()
     return {
         "text": sentences.of_circuit(circuit),
-        "factors_text": list(sentences.of_factors(circuit)),
+        "circuit_doubt": prediction.doubt_of_circuit(circuit, reduction),
+        "factors_text": [*_doubt_of_factors(reduction), *sentences.of_factors(circuit)],
         "channels": _channels(circuit),
         "order": {str(s): texts(circuit["order"].sel(selection=s)) for s in circuit["selection"].values},
         "asked": float(circuit["faithfulness_asked"]),
@@ -218,6 +220,12 @@ def _run(study: Study, run: Run) -> Block:
         "recovery": None if run.recovery is None else _recovery(study, run.recovery),
         "interneurons": None if run.interneurons is None else interneurons.block(run.interneurons),
     }
+
+
+def _doubt_of_factors(reduction: xr.Dataset) -> Iterator[str]:
+    doubt = prediction.doubt(reduction)
+    if doubt:
+        yield f"These factors are no result: they do not predict hidden attributions ({doubt})."
 
 
 def _channels(circuit: xr.Dataset) -> Block:
@@ -265,6 +273,7 @@ def _factors(circuit: xr.Dataset, reduction: xr.Dataset) -> Block:
         "rank": numbers(reduction["rank"]),
         "held_out": numbers(held_out.mean(axis=1)),
         "held_out_error": numbers(held_out.std(axis=1, ddof=1) / np.sqrt(held_out.shape[1])),
+        "null": numbers(reduction["null_error"].mean()),
         "fitted": numbers(reduction["reconstruction_error"]),
         "restarts": numbers(reduction["restart_stability"]),
         "halves": numbers(reduction["split_stability"]),
@@ -375,6 +384,7 @@ def _pixels(attributions: xr.DataTree) -> Block | None:
 def consensus(found: xr.Dataset) -> Block:
     """What comes back in other runs, and the cell types."""
     return {
+        "doubt": prediction.doubt_of_runs(found),
         "runs": texts(found["run"]),
         "channels": texts(found["channel"]),
         **{

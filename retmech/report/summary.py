@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from retmech.circuit import sentences
+from retmech.reduction import prediction
 from retmech.report.recovery import WEAK
 from retmech.report.tables import LEAST_SHARE
 from retmech.study import Run, Study
@@ -18,6 +19,7 @@ LATE = 0.9  # of the history, from which on a filter's peak is at its end
 SURE = 0.8  # share of bootstrap draws below which a number of cell types is doubted
 CHANCE = 0.05  # p value above which a match is no better than chance
 POOR = 0.7  # share of the noise ceiling below which a prediction is poor
+NO_RESULT = "no result"
 INCOMPLETE = 1e-3  # of the largest response: what attributions may miss
 
 Runs = dict[str, Run]
@@ -44,7 +46,13 @@ def summary(study: Study) -> Summary:
     for model, runs in _explained(study).items():
         found += [*_prediction(model, runs), *_phenomena(study, model, runs), *_circuit(model, runs), *_mechanism(runs)]
         found += [*_reduction(study, model, runs), *_truth(model, runs)]
-        failed += [*_poor(model, runs), *_unlike(study, model, runs), *_unfaithful(model, runs), *_incomplete(model, runs)]
+        failed += [
+            *_unpredictive(model, runs),
+            *_poor(model, runs),
+            *_unlike(study, model, runs),
+            *_unfaithful(model, runs),
+            *_incomplete(model, runs),
+        ]
         failed += [*_unlike_truth(model, runs), *_chance(study, model)]
         doubt += [*_replaceable(model, runs), *_unsure(study, model, runs), *_unfinished(model, runs), *_sizes(model, runs)]
     if not _explained(study):
@@ -63,12 +71,14 @@ def headline(study: Study) -> dict[str, str]:
     share = [float(_of_ceiling(node, name).mean()) for name, run in runs for node in run.performance.children.values()]
     known = [s for s in share if np.isfinite(s)]
     verdicts = [v for _, run in runs for r in run.responses.values() for v in r["verdict"].values if v in ("matches", "differs")]
+    factors = [text.removesuffix(" factors") for by_seed in explained.values() for text in _factors(by_seed).values()]
     sizes = [int((run.circuit.dataset["in_circuit"] > 0).sum()) for _, run in runs if run.circuit is not None]
     recovered = [float(run.recovery["recovery"].sel(level="group").mean()) for _, run in runs if run.recovery is not None]
     return {
         **shown,
         "r, of the noise ceiling": f"{100 * np.mean(known):.0f} %" if known else "unknown" if share else "",
         "as physiology found, cells x seeds x probes": f"{verdicts.count('matches')} of {len(verdicts)}",
+        "factors": ", ".join(factors),
         "channels in the circuits": ", ".join(map(str, sizes)),
         "recovery of the truth": f"{np.mean(recovered):.2f}" if recovered else "not known",
     }
@@ -171,9 +181,25 @@ def strongest(run: Run) -> tuple[str, str] | None:
     return str(circuit["probe"].values[probe]), str(circuit["cell"].values[cell])
 
 
+def _factors(runs: Runs) -> dict[str, str]:
+    """How many factors each seed has, if they are a result."""
+    reductions = {seed: run.reduction.to_dataset() for seed, run in runs.items() if run.reduction is not None}
+    return {seed: NO_RESULT if prediction.doubt(r) else f"{r.sizes['factor']} factors" for seed, r in reductions.items()}
+
+
+def _unpredictive(model: str, runs: Runs) -> Iterator[str]:
+    doubts = {seed: prediction.doubt(run.reduction.to_dataset()) for seed, run in runs.items() if run.reduction is not None}
+    said = [f"{seed}: {doubt}" for seed, doubt in doubts.items() if doubt]
+    if said:
+        yield (
+            f"The factors of {model} do not predict hidden attributions ({'; '.join(said)}): "
+            "factors, and cell types and circuits that rest on them, are no result."
+        )
+
+
 def _reduction(study: Study, model: str, runs: Runs) -> Iterator[str]:
-    ranks = ", ".join(f"{run.reduction.sizes['factor']} ({seed})" for seed, run in runs.items())  # type: ignore[union-attr]
-    line = f"Reduction of {model}: {ranks} factors"
+    factors = _factors(runs)
+    line = f"Reduction of {model}: {', '.join(f'{text} ({seed})' for seed, text in factors.items())}"
     found = study.consensus[model]
     pairs = list(combinations(range(found.sizes["run"]), 2))
     similar = [float(found["channel_similarity"][a, b].mean()) for a, b in pairs if np.isfinite(found["channel_p_value"][a, b])]
@@ -184,7 +210,7 @@ def _reduction(study: Study, model: str, runs: Runs) -> Iterator[str]:
             f"; channels of different seeds match with a mean similarity of {_range(similar)} "
             f"(shuffled: {low:.2f} to {high:.2f}; p <= {p:.3f})"
         )
-    if found["cell_type"].values.any():
+    if found["cell_type"].values.any() and NO_RESULT not in factors.values():
         best = int(found["silhouette"].values.argmax())
         counted = int((found["type_counts"].values > 0).sum())
         line += f"; {int(found['count'][best])} cell types, {counted} of which have a part in the responses"

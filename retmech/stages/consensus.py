@@ -73,6 +73,8 @@ def consensus(findings: Mapping[str, Finding], settings: ConsensusSettings) -> x
     for own, finding in zip(reproduction, described, strict=True):
         own[len(finding.factors.filters) :] = np.nan  # factors that the run does not have
     found["factor_reproduction"] = variable(("run", "factor"), reproduction, "1", "mean similarity to the partners")
+    share = [float(finding.reduction["predicted_share"]) for finding in findings.values()]
+    found["predicted_share"] = variable("run", share, "1", "share of hidden attributions that the run's factors predict")
     found.attrs["compared"] = "mean over the cells of each recording" if over_cells else "cell by cell"
     return found
 

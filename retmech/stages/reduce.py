@@ -8,6 +8,7 @@ from retmech.labels import variable
 from retmech.reduction.alternatives import METHODS, time_errors
 from retmech.reduction.factors import Factors, Matrix, restarts
 from retmech.reduction.matrix import SIGNS, Probes, Signed, row_coordinates, signed_matrix
+from retmech.reduction.prediction import predicted_share
 from retmech.reduction.rank import DRAWS, Choice, Judged, judge
 from retmech.reduction.units import large_factors, space_of, unit_matrix
 from retmech.settings import ReduceSettings
@@ -50,6 +51,8 @@ def reduce(probes: Probes, settings: ReduceSettings) -> xr.DataTree:
     factors = _scaled(restarts(signed.values, choice.rank, settings.restarts, stream(settings.seed, "factors"))[0], signed.weight)
     root = _curves(sample, judged, settings.seed).assign(_factors(factors, choice)).assign_coords(row_coordinates(probes))
     root = root.assign_coords(channel=next(iter(probes.values()))["channel"].variable)
+    share = predicted_share(float(root["held_out_error"].sel(rank=choice.rank).mean()), float(judged.null_error.mean()))
+    root["predicted_share"] = variable((), share, "1", "share of hidden attributions, beyond their means, that factors predict")
     root["weight"] = variable("row", signed.weight, "1/Hz", "weight of the row in the factorization")
     root["alternative_loading"] = _alternatives(sample.values, choice.rank, settings.seed)
     root.attrs |= {"rank_choice": choice.reason, "weighting": settings.weighting, "split": settings.split}
@@ -77,6 +80,7 @@ def _curves(sample: Signed, judged: Judged, seed: int) -> xr.Dataset:
         {
             "reconstruction_error": variable("rank", judged.error, "1", "relative error of NMF"),
             "held_out_error": variable(("rank", "draw"), judged.held_out_error, "1", "relative error of NMF on hidden entries"),
+            "null_error": variable("draw", judged.null_error, "1", "relative error of each column's mean on hidden entries"),
             "restart_stability": variable("rank", judged.restart_stability, "1", "agreement of restarts"),
             "split_stability": variable("rank", judged.split_stability, "1", "agreement of two halves of the time"),
             "time_error": variable(("algorithm", "rank", "time_fold"), by_method, "1", "relative error on times held out"),

@@ -16,6 +16,7 @@ from retmech.labels import cell_coordinate, variable
 from retmech.reduction.alternatives import principal, time_errors
 from retmech.reduction.factors import activations, matched_cosine, nonnegative, restarts, stability
 from retmech.reduction.matrix import FLOOR, block_weights, signed_matrix, time_chunks
+from retmech.reduction.prediction import LEAST, doubt
 from retmech.reduction.rank import choose, judge, split_stability
 from retmech.reduction.units import large_factors, unit_matrix
 from retmech.settings import ReduceSettings
@@ -209,6 +210,21 @@ def test_degenerate_attributions_have_defined_results(case: str) -> None:
         assert found.sizes["factor"] == 2
     elif case == "rank above the data's":
         assert found["reconstruction_error"].values.max() < 1e-3  # one factor is enough, and more do no harm
+
+
+def test_factors_that_predict_nothing_hidden_are_no_result() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(1, 200, 2, 6))  # channels that have nothing to do with each other
+    together = noise[..., :1] * rng.normal(size=6)
+    settings = ReduceSettings(**QUICK)
+    found, known = (reduce({"p": attributions(v, 6)}, settings).to_dataset() for v in (noise, together))
+    assert float(found["predicted_share"]) < LEAST < 0.9 < float(known["predicted_share"])
+    assert doubt(known) == ""
+    error, null = float(found["held_out_error"].sel(rank=found.sizes["factor"]).mean()), float(found["null_error"].mean())
+    assert doubt(found) == f"error {error:.2f}, of each channel's mean {null:.2f}; 1: nothing is predicted"
+    assert float(found["predicted_share"]) == pytest.approx(1 - (error / null) ** 2)
+    columns = np.concatenate([noise.clip(min=0), -noise.clip(max=0)], axis=-1).reshape(-1, 12)
+    assert null == pytest.approx(np.sqrt(columns.var(axis=0).mean() / (columns**2).mean()), abs=0.02)
 
 
 def test_reduce_refuses_impossible_ranks() -> None:

@@ -14,6 +14,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from retmech import cli
 from retmech.commands.pages import read_study
+from retmech.figures.consensus import cell_types
+from retmech.figures.factors import factors
 from retmech.labels import RECORDED, TRUTH
 from retmech.report.blocks import LEVELS, blocks_of, decode, encode, numbers, packed
 from retmech.report.page import render, render_index
@@ -184,6 +186,45 @@ def test_a_cell_whose_response_does_not_repeat_is_no_measure_of_a_model(study: S
     shown = dataclasses.replace(study, runs=runs)
     assert headline(shown)["r, of the noise ceiling"] == "80 %"
     assert not any("of the noise ceiling" in line for line in summary(shown).failed)
+
+
+def without_result(study: Study) -> Study:
+    """A study in which the factors of the first seed do not predict anything, and its circuit was chosen by them."""
+    run = study.runs["bn_cnn/seed1"]
+    assert run.reduction is not None
+    assert run.circuit is not None
+    reduction, circuit = run.reduction.copy(deep=True), run.circuit.copy(deep=True)
+    reduction["predicted_share"] = reduction["predicted_share"] * 0 - 0.01
+    reduction["held_out_error"] = reduction["held_out_error"] * 0 + 0.99
+    reduction["null_error"] = reduction["null_error"] * 0 + 0.985
+    circuit.attrs["settings"] = json.dumps({**json.loads(circuit.attrs["settings"]), "selection": "factor"})
+    consensus = study.consensus["bn_cnn"].assign(predicted_share=("run", [-0.01, 0.5]))
+    runs = study.runs | {"bn_cnn/seed1": dataclasses.replace(run, reduction=reduction, circuit=circuit)}
+    return dataclasses.replace(study, runs=runs, consensus={"bn_cnn": consensus})
+
+
+def test_factors_that_predict_nothing_are_said_to_be_no_result_before_all_else(study: Study) -> None:
+    known, doubtful = study.runs["bn_cnn/seed2"].reduction, without_result(study)
+    said = summary(doubtful)
+    assert said.failed[0] == (
+        "The factors of bn_cnn do not predict hidden attributions (seed1: error 0.99, of each channel's mean 0.98; 1: nothing is "
+        "predicted): factors, and cell types and circuits that rest on them, are no result."
+    )
+    (line,) = (line for line in said.found if line.startswith("Reduction"))
+    assert line.startswith(f"Reduction of bn_cnn: no result (seed1), {known.sizes['factor']} factors (seed2)")  # type: ignore[union-attr]
+    assert "cell types" not in line
+    assert headline(doubtful)["factors"] == f"no result, {known.sizes['factor']}"  # type: ignore[union-attr]
+    blocks = dict(payload(doubtful, ReportSettings()))
+    assert blocks["tiny/run/bn_cnn/seed1"]["factors_text"][0].startswith("These factors are no result")
+    assert ": it is no result" in blocks["tiny/run/bn_cnn/seed1"]["circuit_doubt"]
+    assert blocks["tiny/consensus/bn_cnn"]["doubt"].startswith("The factors of seed1 do not predict hidden attributions")
+    assert factors(doubtful.runs["bn_cnn/seed1"].reduction.to_dataset()).get_suptitle().startswith("no result")  # type: ignore[union-attr]
+    assert "seed1 do not predict" in cell_types(doubtful.consensus["bn_cnn"]).get_suptitle()
+
+
+def test_factors_that_predict_are_not_doubted(study: Study, blocks: dict[str, dict]) -> None:
+    assert not any("hidden attributions" in line for line in summary(study).failed)
+    assert blocks["tiny/run/bn_cnn/seed1"]["circuit_doubt"] == blocks["tiny/consensus/bn_cnn"]["doubt"] == ""
 
 
 def test_without_a_truth_the_summary_says_that_there_is_none(study: Study) -> None:

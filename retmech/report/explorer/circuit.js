@@ -30,9 +30,9 @@ function circuitOf(title, run, kept, cell) {
   const rest = others.reduce((s, node) => s + node.strength, 0);
   const total = all.reduce((s, node) => s + node.strength, 0);
   const remark = others.length && total > 0
-    ? `The other ${others.length} channels have ${Math.round((100 * rest) / total)} % of the magnitude.`
+    ? `The other ${others.length} channels have ${Math.round((100 * rest) / total)} % of the magnitude. `
     : "";
-  return diagram(title, nodes, state.cell, remark);
+  return diagram(title, nodes, state.cell, remark + run.circuit_doubt);
 }
 
 function truePathways({ recovery }, { truth }, cell) {

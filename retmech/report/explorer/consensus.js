@@ -1,6 +1,7 @@
 // What comes back in other seeds, or in other recordings.
 
 async function drawConsensus(element, { consensus: found }) {
+  element.querySelector(".says").textContent = found.doubt;
   const matches = ["channel", "factor"].flatMap((item) => matched(found, item));
   const pairs = element.querySelector(".pairs");
   pairs.hidden = !matches.length; // one run has nothing to be matched with

@@ -45,6 +45,7 @@ function drawRanks(element, factors) {
       ...curve(factors.rank, factors.held_out, "entries hidden", colour(3), { mode: "lines+markers" }),
       error_y: { array: factors.held_out_error, width: 3 },
     },
+    curve(factors.rank, factors.rank.map(() => factors.null), "their means alone", grey, { line: { dash: "dot" } }),
     curve(factors.rank, factors.fitted, "entries fitted", grey, { line: { dash: "dash" } }),
     curve(factors.rank, factors.restarts, "agreement of restarts", colour(0), {
       xaxis: "x2",
