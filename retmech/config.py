@@ -1,7 +1,8 @@
 """`config.yaml`: one section per stage; a section that runs once per named thing maps names to settings."""
 
+import datetime
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -38,6 +39,9 @@ SIMULATED = ("naturalscene", "whitenoise")  # the stimulus classes of a simulate
 # The sections whose entries are of many kinds, and the key that says which; it defaults to the entry's own name.
 KINDS = {"train": "architecture", "synthesize": "probe", "ingest": "reader"}
 READER = "stanford"  # where none is named
+
+# What YAML takes names for.
+KINDS_OF_KEYS = {"timestamp": "a date", "int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 # How pydantic names the types of one value in the path to it.
 TYPE = re.compile(r"constrained-\w+|literal\[.*\]")
@@ -96,6 +100,42 @@ def validate(raw: Mapping[str, Any], source: str = "config.yaml") -> dict[str, A
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
     return config
+
+
+def check_names(files: Iterable[Path]) -> None:
+    """Refuse names that YAML reads as something else: 2015-10-07 is a date to it, 007 a number, on is true.
+
+    Raises
+    ------
+    ConfigError
+        With each of them as it stands in its file.
+    """
+    problems: list[str] = []
+    for file in files:
+        try:
+            document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{file}: cannot be read as a config ({error}).") from None
+        problems += [f"{file}: {problem}" for problem in _misread(document, [])]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _misread(node: yaml.Node | None, path: list[str]) -> Iterator[str]:
+    """Keys of a YAML document that are no text."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _misread(item, path)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        kind = key.tag.rpartition(":")[2]
+        if kind not in {"str", "merge"}:
+            where = ".".join([*path, str(key.value)])
+            line = key.start_mark.line + 1
+            read = KINDS_OF_KEYS.get(kind, kind)
+            yield f"line {line}: {where}: YAML reads this name as {read}. Put it in quotes: '{key.value}'"
+        yield from _misread(value, [*path, str(key.value)])
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -223,6 +263,8 @@ def _message(error: ValidationError, source: str, model: type[BaseModel]) -> str
         where = ".".join(part for part in path if part != "[key]" and not TYPE.fullmatch(part))
         found = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
         says = problem["msg"]
+        if problem["type"] == "string_type" and isinstance(problem["input"], bool | int | float | datetime.date):
+            says += ": put it in quotes"
         if problem["type"] == "extra_forbidden":
             says = f"there is no such key. Allowed: {', '.join(_allowed_keys(problem['loc'], model))}"
         said.setdefault(f"{source}: {where}{found}", []).append(says)

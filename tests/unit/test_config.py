@@ -1,5 +1,6 @@
 """Wrong configs are refused by path, value and what is allowed; the reference is in step; digests see what matters."""
 
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from retmech import gallery, provenance, reference, registry
-from retmech.config import check_files, preset_names, section_settings, validate
+from retmech.config import check_files, check_names, preset_names, section_settings, validate
 from retmech.errors import ConfigError
 from retmech.geometry import Geometry
 from retmech.stages.synthesize import drawn_from_defaults
@@ -195,3 +196,38 @@ def test_a_circuit_that_cannot_be_read_stops_before_any_job(tmp_path: Path) -> N
         with pytest.raises(ConfigError, match=r"config\.yaml: simulate\.three_pathway: ") as error:
             check_files(config)
         assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("2015-10-07", "a date"),
+        ("20151007", "a number"),
+        ("2015_10_07", "a number"),
+        ("007", "a number"),
+        ("1e3", ""),  # text to YAML 1.1, which wants a sign
+        ("1.0e+3", "a number"),
+        ("on", "true or false"),
+        ("no", "true or false"),
+        ("null", "nothing"),
+        ("session_1", ""),
+        ("'007'", ""),
+    ],
+)
+def test_names_that_yaml_reads_as_something_else_are_shown_as_they_stand(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"seeds: [1]\nrecordings:\n  {name}: {{naturalscene: a.h5}}\n")
+    if not kind:
+        check_names([path])
+        return
+    with pytest.raises(
+        ConfigError, match=rf"mine\.yaml: line 3: recordings.{re.escape(name)}: YAML reads this name as {kind}. Put it in"
+    ):
+        check_names([path])
+
+
+def test_a_value_that_yaml_reads_as_something_else_is_to_be_quoted() -> None:
+    with pytest.raises(ConfigError, match=r"evaluate.baselines.0 = True: Input should be a valid string: put it in quotes"):
+        validate(
+            {"recordings": {"a": {"b": "c"}}, "train": {"ln": {}}, "synthesize": {"step": {}}, "evaluate": {"baselines": [True]}}
+        )

@@ -1,6 +1,7 @@
 # Helpers of the rules; no rules here. The config is validated once, and rules see only what is validated.
 
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -14,6 +15,7 @@ from retmech.provenance import code_digest as digest_of
 from retmech.terminal import advice
 
 try:
+    retmech_config.check_names(map(Path, workflow.configfiles))
     CONFIG = retmech_config.validate(config)
     retmech_config.check_files(CONFIG)
 except ConfigError as error:
