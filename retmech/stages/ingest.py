@@ -127,22 +127,23 @@ def _mapped(
 def _check_lags(branch: Branch, fields: Fields, geometry: Geometry, settings: IngestSettings) -> None:
     """Whether receptive fields lie within the lags that they were looked for in."""
     if not len(fields.cells):
-        lags = f"ingest.history = {settings.history:g} ms, ingest.response_lag = {settings.response_lag}"
         warn(
-            f"{branch.name}: no cell has a receptive field; what it is looked for in: {lags}. Do responses belong to this movie?"
+            f"{branch.name}: no cell has a receptive field in the {settings.history:g} ms (ingest.history) up to "
+            f"{settings.response_lag} bin(s) (ingest.response_lag) before its responses. Do they belong to this movie?"
         )
+        return
     frames, traces = 0, []
     for _, _, piece in branch.pieces("train"):
         traces.append(fields.seen(piece["stimulus"].values))
         frames += traces[-1].shape[1]
         if frames >= CHECKED:
             break
-    if len(fields.cells) and frames > LEAST_HISTORIES * geometry.frames(settings.history):
+    history = geometry.frames(settings.history)
+    if frames > LEAST_HISTORIES * history:
         trace = np.concatenate(traces, axis=1).astype(np.float64)
         response = branch.parts["train"]["rate"].values[fields.cells, :frames].astype(np.float64)
         cells = [branch.cells[i] for i in fields.cells]
-        lags = geometry.frames(settings.history), settings.response_lag
-        doubts.cut_off(branch.name, trace, response, cells, *lags, geometry.frame_rate)
+        doubts.cut_off(branch.name, trace, response, cells, history, settings.response_lag, geometry.frame_rate)
 
 
 def _watched(branch: Branch, part: str, fields: Fields, advance: Callable[[int], None]) -> Generator[xr.DataTree, None, Moments]:
