@@ -53,6 +53,11 @@ class Branch:
         """What the class has beside its parts, at the start."""
         return xr.Dataset(coords={"part": variable("part", ["train", "test"], "1", "part of the recording")})
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the movie of each CLASS/PART stands, for errors."""
+        return {f"{self.name}/{part}": _source(self.raw, part).stimulus.place for part in PARTS}
+
     def pieces(self, part: str) -> Iterator[tuple[int, bool, xr.Dataset]]:
         """Yield the movie of a part in pieces: the first frame's number in the part, whether a run begins, and the frames."""
         movie = _source(self.raw, part).stimulus

@@ -11,6 +11,7 @@ from retmech.readers._raw import RawPart
 from retmech.receptive_field import Moments, temporal_kernels
 
 FAR = 10.0  # ratio of two movies' sd that are not on one scale
+SHIFTED = 3.0  # sd; a mean that is farther off is worth a look
 OTHER = 0.5  # sd; a mean that is farther off goes with another scale, a nearer one with another contrast
 SHARE = 0.25  # of a filter's peak, that a part of it is missing
 CLEAR = 5.0  # standard deviations of the null
@@ -43,7 +44,7 @@ def _silent_end(count: NDArray[np.generic], frame_rate: float, shortest: float =
     return f"{last / frame_rate:.4g} of {len(count) / frame_rate:.4g} s, where {expected:.0f} spikes are expected"
 
 
-def scales(moments: Mapping[str, Moments], unit: str) -> None:
+def scales(moments: Mapping[str, Moments], unit: str, places: Mapping[str, str]) -> None:
     """Refuse movies on another scale than the one whose standard deviation is the unit of contrast.
 
     Parameters
@@ -52,6 +53,8 @@ def scales(moments: Mapping[str, Moments], unit: str) -> None:
         By CLASS/PART.
     unit
         One of them.
+    places
+        Where each movie stands, for errors.
 
     Raises
     ------
@@ -60,23 +63,23 @@ def scales(moments: Mapping[str, Moments], unit: str) -> None:
     """
     one = moments[unit]
     for name, other in moments.items():
-        ratio = other.std / one.std
         shift = abs(other.mean - one.mean) / max(one.std, other.std)
         found = f"mean {other.mean:.4g} and sd {other.std:.4g}, where {unit} has {one.mean:.4g} and {one.std:.4g}"
-        if not 1 / FAR < ratio < FAR and shift > OTHER:
+        same = one.std < FAR * other.std and other.std < FAR * one.std
+        if not same and other.std and shift > OTHER:
             factor, own = _factor(one, other), name.partition("/")[0]
             key = name if own == unit.partition("/")[0] else own
             raise RecordingError(
-                f"{name}: expected luminance on the scale of {unit}, found {found}. If both are the same light, set "
+                f"{places[name]}: expected luminance on the scale of {unit}, found {found}. If both are the same light, set "
                 f"ingest.scale to {{{key}: {factor:g}}}."
             )
-        if not 1 / FAR < ratio < FAR or shift > 3:
-            warn(f"{name}: the movie has {found}. Is that the light that was shown?")
+        if not same or shift > SHIFTED:
+            warn(f"{places[name]}: the movie has {found}. Is that the light that was shown?")
 
 
 def _factor(one: Moments, other: Moments) -> float:
     """By what to multiply a movie; 255 where that is what it must be about."""
-    factor = one.mean / other.mean if other.mean > 0 < one.mean else one.std / max(other.std, 1e-30)
+    factor = one.mean / other.mean if other.mean > 0 < one.mean else one.std / other.std
     near = [whole for whole in (255.0, 1 / 255, 256.0, 100.0, 0.01) if abs(factor / whole - 1) < 0.1]
     return near[0] if near else float(f"{factor:.3g}")
 

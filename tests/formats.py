@@ -9,6 +9,7 @@ import numpy as np
 import pynwb
 from pynwb.base import ImageReferences, Images
 from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries
+from scipy.io import savemat
 
 RATE = 100.0  # Hz
 START = 1.5  # s, of the training movie
@@ -114,6 +115,25 @@ def arrays(folder: Path, one: Session, text: bool = False) -> Path:
         (folder / "spikes").mkdir(exist_ok=True)
         for cell, times in one.spikes().items():
             np.save(folder / "spikes" / f"{cell}.npy", times)
+    return folder
+
+
+def matlab(folder: Path, one: Session, new: bool = False) -> Path:
+    """A folder as :func:`arrays` writes it, of MATLAB's files: of version 5, or of the new 7.3, HDF5 with the axes in reverse."""
+    (folder / "spikes").mkdir(parents=True, exist_ok=True)
+
+    def save(path: Path, value: np.ndarray) -> None:
+        if new:
+            with h5py.File(path, "w", userblock_size=512) as file:
+                file["value"] = value.T
+        else:
+            savemat(path, {"value": value}, do_compression=True)
+
+    for part, movie, onsets in zip(("train", "test"), (one.train, one.test), one.onsets(), strict=True):
+        save(folder / f"{part}_movie.mat", np.moveaxis(movie, 0, -1))
+        save(folder / f"{part}_frames.mat", np.atleast_2d(onsets))
+    for cell, times in one.spikes().items():
+        save(folder / "spikes" / f"{cell}.mat", times[:, None])
     return folder
 
 

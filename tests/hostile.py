@@ -18,6 +18,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from scipy.io import loadmat, savemat
 
 from tests import formats
 
@@ -33,6 +34,7 @@ WRITE = {
     "stanford": lambda folder: formats.stanford(folder / "noise.h5", SESSION),
     "openretina": lambda folder: formats.openretina(folder / "session.h5", SESSION),
     "arrays": lambda folder: formats.arrays(folder / "plain", SESSION, text=folder.name.endswith("1")),
+    "matlab": lambda folder: formats.matlab(folder / "plain", SESSION, new=folder.name.endswith("1")),
     "phy": lambda folder: formats.phy(folder / "plain", SESSION),
     "nwb": lambda folder: formats.nwb(folder / "session.nwb", SESSION, index=folder.name.endswith("1")),
 }
@@ -40,9 +42,11 @@ SETTINGS = {
     "stanford": {"blocks": 1},
     "openretina": {"frame_rate": formats.RATE, "responses": "count"},
     "arrays": {},
+    "matlab": {},
     "phy": {},
     "nwb": {},
 }
+READERS = {"matlab": "arrays"}  # of formats that are called otherwise
 
 
 def files(path: Path) -> list[Path]:
@@ -156,6 +160,8 @@ def odd_dataset(path: Path, rng: np.random.Generator) -> None:
                 )
             )
         )
+    elif not h5py.is_hdf5(file):
+        savemat(file, {"value": odd_array(loadmat(file)["value"], rng).astype(object if rng.integers(2) else float, copy=False)})
     else:
         with h5py.File(file, "a") as opened:
             name = dataset(opened, rng)
@@ -179,7 +185,7 @@ def dataset(file: h5py.File, rng: np.random.Generator) -> str:
 def odd_structure(path: Path, rng: np.random.Generator) -> None:
     """Links, loops, absurd sizes and names in an HDF5 file, or files that claim them."""
     file = one(path, rng)
-    if file.suffix not in {".h5", ".nwb"}:
+    if not h5py.is_hdf5(file):
         header = np.lib.format.header_data_from_array_1_0(np.zeros(1))
         header["shape"] = (10**12,) if rng.integers(2) else (10**6, 10**4, 10**3)
         with open(file.with_suffix(".npy") if file.suffix == ".npy" else file, "wb") as out:
@@ -263,7 +269,7 @@ def attempt(reader: str, number: int, folder: Path) -> str:
         shutil.copytree(folder.parent / f"template-{reader}{number % 2}", inner)
     mutation = MUTATIONS[number % len(MUTATIONS)]
     mutation(path, rng)
-    module = registry.load("reader", reader)
+    module = registry.load("reader", READERS.get(reader, reader))
     settings = module.Config(**SETTINGS[reader], **CUT)
     before = outside(folder)
     try:

@@ -97,7 +97,8 @@ def _parts(
             raise RecordingError(f"{name}: the training movie is constant; a contrast cannot be defined.")
         yield xr.DataTree.from_dict({f"/{name}": branch.shifts(settings.check_lag)})
     assert fields is not None
-    doubts.scales(moments, f"{unit}/train")
+    places = {key: place for branch in branches.values() for key, place in branch.places.items()}
+    doubts.scales(moments, f"{unit}/train", places)
     yield xr.DataTree(_root(branches, source, unit, moments[f"{unit}/train"], fields, geometry, settings))
 
 

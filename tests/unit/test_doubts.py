@@ -45,9 +45,7 @@ def scaled(part: RawPart, factor: float) -> RawPart:
 def test_a_test_movie_on_another_scale_is_refused_with_the_factor_that_mends_it(session: Session, tmp_path: Path) -> None:
     raw = raw_of(session, tmp_path)
     small = {"noise": replace(raw, test=scaled(raw.test, 1 / 255))}
-    with pytest.raises(
-        RecordingError, match=r"noise/test: expected luminance on the scale .*ingest.scale to \{noise/test: 255\}"
-    ):
+    with pytest.raises(RecordingError, match=r"here: expected luminance on the scale .*ingest.scale to \{noise/test: 255\}"):
         ingested(small)
     mended, said = ingested(small, scale={"noise/test": 255})
     assert said == ""
@@ -58,7 +56,7 @@ def test_a_test_movie_on_another_scale_is_refused_with_the_factor_that_mends_it(
 def test_a_class_on_another_scale_is_refused(session: Session, tmp_path: Path) -> None:
     raw = raw_of(session, tmp_path)
     both = {"naturalscene": raw, "whitenoise": replace(raw, train=scaled(raw.train, 1 / 255), test=scaled(raw.test, 1 / 255))}
-    with pytest.raises(RecordingError, match=r"whitenoise/train: .*ingest.scale to \{whitenoise: 255\}"):
+    with pytest.raises(RecordingError, match=r"here: .*ingest.scale to \{whitenoise: 255\}"):
         ingested(both)
     tree, _ = ingested(both, scale={"whitenoise": 255})
     assert float(tree["stimulus_std"]) == pytest.approx(float(session.train.std()), rel=0.05)
