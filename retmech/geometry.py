@@ -1,5 +1,6 @@
 """Space and time as a recording has them: what a network sees and a probe is drawn on."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -19,3 +20,9 @@ class Geometry:
     def width(self) -> float:
         """Horizontal extent of the field, um."""
         return self.shape[1] * self.pixel_size
+
+
+def diameter(area: float, shape: tuple[int, ...]) -> float:
+    """Diameter of the disc with an area, pixels; its length in frames (y, x) of one row or column; NaN in a full field."""
+    axes = sum(n > 1 for n in shape)
+    return 2 * math.sqrt(area / math.pi) if axes == 2 else area if axes else math.nan

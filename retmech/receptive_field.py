@@ -12,6 +12,8 @@ from scipy.linalg import solve_toeplitz
 from scipy.ndimage import gaussian_filter, label
 from scipy.special import ndtr
 
+from retmech.geometry import diameter
+
 FloatArray = NDArray[np.float64]
 
 CERTAIN = 1e-3  # p-value of a receptive field that other responses are held against
@@ -242,6 +244,16 @@ def receptive_field_centre(field: NDArray[np.floating], blur: float = 1.0) -> ND
     return np.where(energy.max(axis=(1, 2))[:, None] > 0, peaks, middle)
 
 
+def field_place(field: NDArray[np.floating]) -> FloatArray:
+    """Where a receptive field has most energy, (cell, 2) in pixels down and right of the middle.
+
+    NaN along an axis of one pixel, which says nothing of space, and for a cell without a field.
+    """
+    shape = np.array(field.shape[2:])
+    known = (shape > 1) & field.reshape(len(field), -1).any(axis=1, keepdims=True)
+    return np.where(known, receptive_field_centre(field) - (shape - 1) / 2, np.nan)
+
+
 @dataclass(frozen=True)
 class FieldQuality:
     """How sure receptive fields are, and how large.
@@ -253,7 +265,7 @@ class FieldQuality:
     p_value : (cell,)
         Probability of a value as large anywhere in a field without signal.
     diameter : (cell,)
-        Pixels, of the disc as large as the part around the peak that has half of its height.
+        Pixels, of the part around the peak that has half of its height: see :func:`retmech.geometry.diameter`.
     """
 
     strength: FloatArray
@@ -276,13 +288,13 @@ def field_quality(field: NDArray[np.floating], null: NDArray[np.floating]) -> Fi
 
 
 def _diameter(field: NDArray[np.floating]) -> float:
-    """Diameter of the disc as large as the centre: what lies around the peak and has half of its height; NaN without a field."""
+    """Diameter of the centre, what lies around the peak and has half of its height; NaN without a field."""
     lag, y, x = np.unravel_index(int(np.abs(field).argmax()), field.shape)
     peak = float(field[lag, y, x])
     if peak == 0:
         return float("nan")
     regions, _ = label(field[lag] / peak >= 0.5)
-    return float(2 * np.sqrt(np.count_nonzero(regions == regions[y, x]) / np.pi))
+    return diameter(float(np.count_nonzero(regions == regions[y, x])), regions.shape)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,15 @@ def of_factors(circuit: xr.Dataset) -> Iterator[str]:
         probe, cell = np.unravel_index(np.abs(action).argmax(), action.shape)
         yield (
             f"{name} is {in_words(polarity, time_to_peak, index)} (peak at {1e3 * time_to_peak:.0f} ms, "
-            f"biphasic index {index:.2f}, centre {circuit['factor_extent'].values[k]:.0f} um, "
-            f"surround {circuit['factor_surround_ratio'].values[k]:.2f} of it); it acts most on "
+            f"biphasic index {index:.2f}{_space(circuit, k)}); it acts most on "
             f"{circuit['cell'].values[cell]} in {circuit['probe'].values[probe]} ({action[probe, cell]:+.2f} Hz on average)."
         )
+
+
+def _space(circuit: xr.Dataset, k: int) -> str:
+    """What a factor sees of space; nothing if its filters have one pixel."""
+    extent, surround = (float(circuit[f"factor_{key}"][k]) for key in ("extent", "surround_ratio"))
+    return f", centre {extent:.0f} um, surround {surround:.2f} of it" if np.isfinite(extent) else ""
 
 
 def of_circuit(circuit: xr.Dataset) -> list[str]:

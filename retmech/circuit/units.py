@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retmech.circuit.words import in_words as in_words
+from retmech.geometry import diameter
 from retmech.models.network import Network
 
 
@@ -19,7 +20,7 @@ class Description:
     polarity: int  # +1 ON, -1 OFF: sign of the temporal filter's main peak
     time_to_peak: float  # s before the response
     biphasic_index: float  # size of the opposite lobe over that of the main one
-    extent: float  # pixels; diameter of the disc as large as the centre's sum over its peak
+    extent: float  # pixels; diameter of the centre, its sum over its peak; NaN, as the surround, in a filter of one pixel
     surround_ratio: float  # magnitude of what is of the opposite sign over that of the centre
 
 
@@ -55,8 +56,8 @@ def describe(weight: NDArray[np.floating], lag: NDArray[np.floating]) -> Descrip
         polarity=polarity,
         time_to_peak=float(lag[main]),
         biphasic_index=opposite / size,
-        extent=2 * float(np.sqrt(centre / peak / np.pi)),
-        surround_ratio=surround / centre if centre > 0 else 0.0,
+        extent=diameter(centre / peak, weight.shape[1:]),
+        surround_ratio=np.nan if spatial.size == 1 else surround / centre if centre > 0 else 0.0,
     )
 
 

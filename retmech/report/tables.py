@@ -57,8 +57,8 @@ def _quality(recording: xr.DataTree) -> Table:
                 "unknown" if np.isnan(violations) else f"{100 * violations:.1f} %",
                 f"{float(own['rate_drift']):+.2f}",
                 f"{float(own['field_strength']):.0f}",
-                f"{float(own['field_diameter']):.0f}",
-                f"{float(own['field_x']):.0f}, {float(own['field_y']):.0f}",
+                _whole(own["field_diameter"]),
+                f"{_whole(own['field_x'])}, {_whole(own['field_y'])}",
                 "yes" if own["included"] else f"no: {own['exclusion'].item()}",
             ]
         )
@@ -72,6 +72,10 @@ def _quality(recording: xr.DataTree) -> Table:
         "used",
     ]
     return table("Quality of the cells", header, rows)
+
+
+def _whole(value: xr.DataArray) -> str:
+    return f"{float(value):.0f}" if np.isfinite(value) else "undefined"
 
 
 def readouts(responses: dict[str, xr.Dataset]) -> dict[str, Any]:

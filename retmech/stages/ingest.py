@@ -25,7 +25,7 @@ from retmech.pieces import Pieces
 from retmech.progress import progress
 from retmech.quality import exclusions, rate_drift, refractory_violations
 from retmech.readers._raw import SAME_RATE, RawRecording
-from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_quality, receptive_field_centre
+from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_place, field_quality
 from retmech.settings import IngestSettings
 
 LEAST_CONTRAST = 1e-3  # of a training movie, sd over mean; less is rounding
@@ -176,7 +176,7 @@ def _root(
     violations = np.full(len(rate), np.nan)
     if first.spike_times is not None:
         violations = refractory_violations(first.spike_times, 1e-3 * settings.quality.refractory_period)
-    places = receptive_field_centre(field) - (np.array(geometry.shape, np.float32) - 1) / 2
+    places = field_place(field) * geometry.pixel_size
     repeats = np.stack([branch.parts["test"]["reliability"].values for branch in branches.values()])
     best = np.where(np.isnan(repeats).all(axis=0), np.nan, np.nanmax(np.nan_to_num(repeats, nan=-1), axis=0))
     found = {
@@ -190,8 +190,8 @@ def _root(
         "field_strength": (seen.strength, "1", "largest value of the receptive field over the null's standard deviation"),
         "field_p_value": (seen.p_value, "1", "probability of a receptive field as strong without a cell"),
         "field_diameter": (seen.diameter * geometry.pixel_size, "um", "diameter of the receptive field's centre"),
-        "field_y": (places[:, 0].astype(np.float64) * geometry.pixel_size, "um", "vertical position of the receptive field"),
-        "field_x": (places[:, 1].astype(np.float64) * geometry.pixel_size, "um", "horizontal position of the receptive field"),
+        "field_y": (places[:, 0], "um", "vertical position of the receptive field"),
+        "field_x": (places[:, 1], "um", "horizontal position of the receptive field"),
     }
     values = {name: own for name, (own, _, _) in found.items()}
     judged = exclusions(values | {"reliability": best}, settings.quality)

@@ -136,6 +136,13 @@ def test_description_of_a_known_filter(polarity: int) -> None:
     assert in_words(unit.polarity, unit.time_to_peak, unit.biphasic_index) == f"{'ON' if polarity > 0 else 'OFF'}, fast, biphasic"
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9)])
+def test_a_filter_has_an_extent_where_it_has_space(shape: tuple[int, int]) -> None:
+    space = np.array([[1.0]]) if shape == (1, 1) else np.array([[0, 0, -0.5, 1, 2, 1, -0.5, 0, 0]])
+    unit = describe(np.array([0.0, 0.5, 1.0])[:, None, None] * space, np.arange(3)[::-1] / 100)
+    np.testing.assert_allclose([unit.extent, unit.surround_ratio], [np.nan, np.nan] if shape == (1, 1) else [2, 0.25])
+
+
 def test_a_peak_is_made_of_its_channels() -> None:
     net = np.zeros((2, 50, 3))
     net[1, 20:25] = [6.0, -2.0, 0.0]

@@ -14,8 +14,9 @@ from retmech.errors import RecordingError
 from retmech.io import Provenance
 from retmech.quality import rate_drift, refractory_violations, signal_to_noise
 from retmech.readers import stanford
-from retmech.receptive_field import ReverseCorrelation, field_quality, spike_triggered_average
+from retmech.receptive_field import ReverseCorrelation, field_place, field_quality, spike_triggered_average
 from retmech.recording import well_recorded
+from retmech.report.tables import recording_tables
 from retmech.settings import QualitySettings, TrainSettings
 from retmech.stages.evaluate import evaluate
 from retmech.stages.ingest import ingest
@@ -127,6 +128,30 @@ def test_what_is_not_good_enough_is_kept_and_left_out_with_its_reason(tmp_path: 
     model = train({"one": used}, TrainSettings(stimulus=["noise"], epochs=1, history=100), "ln", 1, tmp_path)["one"]
     assert model["cell"].values.tolist() == ["cell01", "cell03"]
     assert evaluate(used, {"ln": model})["noise/pearson_r"].sizes["cell"] == 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (8, 1)])
+def test_space_is_unknown_along_an_axis_of_one_pixel(tmp_path: Path, height: int, width: int) -> None:
+    """Full field, random bars: the first cell sees row 2, column 2."""
+    session = formats.session(3000, 400)
+    cut = (slice(None), slice(0, height) if height > 1 else slice(2, 3), slice(0, width) if width > 1 else slice(2, 3))
+    path = formats.stanford(tmp_path / "noise.h5", replace(session, train=session.train[cut], test=session.test[cut]))
+    settings = INGEST.model_copy(update={"blocks": 1, "check_lag": False})
+    recording = ingest({"noise": stanford.read(path, settings)}, settings)
+    io.write_pieces(recording, schemas.RECORDING, tmp_path / "recording.nc", Provenance())
+    found = io.read(tmp_path / "recording.nc", schemas.RECORDING).to_dataset().isel(cell=0)
+    assert found["field_p_value"] < 1e-6
+    np.testing.assert_equal(float(found["field_y"]), (2 - 3.5) * 50 if height > 1 else np.nan)
+    np.testing.assert_equal(float(found["field_x"]), (2 - 2.5) * 50 if width > 1 else np.nan)
+    np.testing.assert_equal(float(found["field_diameter"]), 50.0 if height * width > 1 else np.nan)  # a single bar, all of it
+    quality = recording_tables(io.read(tmp_path / "recording.nc", schemas.RECORDING))[-1]["rows"][0]
+    assert "nan" not in " ".join(quality)
+
+
+def test_a_cell_without_a_field_has_no_place() -> None:
+    field = np.zeros((2, 5, 7, 9))
+    field[0, 2, 1, 3] = 1.0
+    np.testing.assert_equal(field_place(field), [[-2.0, -1.0], [np.nan, np.nan]])
 
 
 def test_a_recording_without_a_good_cell_says_why() -> None:

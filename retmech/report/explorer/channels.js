@@ -80,12 +80,16 @@ async function drawChannel(element, { run, mechanism, cell }) {
     `${channels.names[c]} is ${channels.words[c]}: it peaks ${
       Math.round(1000 * channels.time_to_peak[c])
     } ms before the response, its biphasic index is ` +
-    `${channels.biphasic_index[c].toFixed(2)}, its centre is ${Math.round(channels.extent[c])} um wide, its surround ${
-      channels.surround_ratio[c].toFixed(2)
-    } of it; ` +
+    `${channels.biphasic_index[c].toFixed(2)}${spaceOf(channels, c)}; ` +
     `the separable filter drawn here holds ${Math.round(100 * channels.separability[c])} % of its power. In ${state.probe} it ` +
     `${effect >= 0 ? "excites" : "inhibits"} ${state.cell} with ${strength.toFixed(2)} Hz in the mean` +
     `${mechanism ? `, and has ${shareOf(run, c, p, cell)} of the largest response` : ""}.`;
+}
+
+/** What a channel sees of space; nothing if its filter has one pixel. */
+function spaceOf({ extent, surround_ratio }, c) {
+  if (extent[c] === null) return "";
+  return `, its centre is ${Math.round(extent[c])} um wide, its surround ${surround_ratio[c].toFixed(2)} of it`;
 }
 
 function shareOf({ channels }, c, p, cell) {
