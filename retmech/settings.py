@@ -16,6 +16,8 @@ Side = Literal["convolution", "normalized", "rectified"]
 Measure = Literal["grey", "mean", "blurred", "frame", "gradient", "ablation", "rescale"]
 Split = Literal["unit", "channel"]
 Weighting = Literal["equal", "none"]
+Length = Annotated[int, Field(ge=1, le=1000)]
+Kernel = Length | Annotated[list[Length], Field(min_length=2, max_length=2)]  # height and width, or one number for both
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -1,12 +1,14 @@
 """What all architectures have in common: a first layer that sees time, and purely spatial layers above it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from retmech.errors import ConfigError
 from retmech.models.normalization import BatchNorm
 from retmech.models.rectifiers import Rectifiers
+from retmech.settings import Kernel
 
 CHUNK = 512  # responses at a time
 
@@ -96,6 +98,29 @@ def norm_dims(norms: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]
     return {f"{norm}.{name}": dims for norm, dims in norms.items() for name in names}
 
 
-def valid(shape: tuple[int, int], kernel: int) -> tuple[int, int]:
-    """Height and width of what a square kernel leaves of a plane."""
-    return shape[0] - kernel + 1, shape[1] - kernel + 1
+def size_of(kernel: Kernel) -> tuple[int, int]:
+    """Height and width of a kernel that is given by both, or by one number if it is square."""
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    return height, width
+
+
+def valid(shape: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what a kernel leaves of a plane."""
+    return shape[0] - kernel[0] + 1, shape[1] - kernel[1] + 1
+
+
+def check_fit(kernels: Sequence[tuple[int, int]], shape: tuple[int, int]) -> None:
+    """Refuse kernels that, one after the other, cover more than a frame.
+
+    Raises
+    ------
+    ConfigError
+        With what would fit.
+    """
+    covered = [1 + sum(kernel[axis] - 1 for kernel in kernels) for axis in (0, 1)]
+    if covered[0] > shape[0] or covered[1] > shape[1]:
+        sizes = ", ".join(f"{height} x {width}" for height, width in kernels)
+        raise ConfigError(
+            f"kernels of {sizes} pixels do not fit into frames of {shape[0]} x {shape[1]} pixels: one after the other they cover "
+            f"{covered[0]} x {covered[1]}. A kernel may be [height, width], for example [1, 7] in frames of one row."
+        )

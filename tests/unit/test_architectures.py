@@ -167,14 +167,58 @@ def _stationary(p: float) -> float:
 
 def test_settings_that_do_not_fit_are_refused() -> None:
     for architecture, message in (
-        (bn_cnn, r"kernels = \[15, 11\] do not fit into frames of 24 x 24"),
-        (stacked, r"kernels = \[15, 11, 11\] do not fit into frames of 24 x 24"),
+        (bn_cnn, r"kernels of 15 x 15, 11 x 11 pixels do not fit into frames of 24 x 24 .* cover 25 x 25"),
+        (stacked, r"kernels of 15 x 15, 11 x 11, 11 x 11 pixels do not fit into frames of 24 x 24"),
     ):
         with pytest.raises(ConfigError, match=message):
             architecture.build(architecture.Config(), Geometry((24, 24), 100.0, 50.0), 2)  # type: ignore[attr-defined]
-    with pytest.raises(ConfigError, match="kernel = 30 does not fit"):
+    with pytest.raises(ConfigError, match="kernels of 30 x 30 pixels do not fit"):
         lnln.build(lnln.Config(kernel=30), Geometry((24, 24), 100.0, 50.0), 2)
     with pytest.raises(ValueError, match="spike_history must be shorter"):
         glm.Config(history=100, spike_history=100)
     with pytest.raises(ValueError, match="odd"):
         stacked.Config(kernels=[14, 11, 11])
+
+
+FLAT = {
+    "bn_cnn": ({"kernels": [1, 1]}, {"kernels": [[1, 7], [1, 5]]}),
+    "stacked": ({"kernels": [1, 1, 1]}, {"kernels": [[1, 7], [1, 5], [1, 3]]}),
+    "ln": ({}, {}),
+    "lnln": ({"kernel": 1}, {"kernel": [1, 5]}),
+    "glm": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 16)])
+@pytest.mark.parametrize("kind", FLAT)
+def test_frames_of_one_pixel_and_of_one_row_are_frames(kind: str, shape: tuple[int, int]) -> None:
+    """Full-field flicker and random bars."""
+    architecture = registry.load("architecture", kind)
+    config = architecture.Config(history=100, **{**SMALL[kind], **FLAT[kind][shape[1] > 1]})
+    network: Network = architecture.build(config, Geometry(shape, 100.0, 50.0), 2).eval()
+    network.place(torch.tensor([[0.0, 0.0], [0.0, shape[1] - 1.0]]))
+    movie = torch.randn(40, *shape, generator=torch.Generator().manual_seed(0))
+    drive = network.first_layer(movie[None])[0]
+    expected = nn.functional.conv3d(movie[None, None], network.filters.detach()[:, None])[0].transpose(0, 1)
+    torch.testing.assert_close(drive, expected, rtol=1e-4, atol=1e-5)
+    assert predict(network, movie.numpy()).shape == (31, 2)
+
+
+@pytest.mark.parametrize("kind", ["bn_cnn", "stacked", "lnln"])
+def test_a_kernel_with_equal_sides_is_a_square_one(kind: str) -> None:
+    name = "kernel" if kind == "lnln" else "kernels"
+    sides = SMALL[kind][name]
+    pairs = [sides, sides] if kind == "lnln" else [[side, side] for side in sides]  # type: ignore[union-attr]
+    one, other = small(kind), small(kind, **{name: pairs})
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_a_chain_that_is_wide_is_one_kernel() -> None:
+    network = small("stacked", kernels=[[3, 9], [1, 3], 1])
+    chain = network.first_layer
+    assert isinstance(chain, nn.Module)
+    assert tuple(chain.weight.shape[2:]) == (3, 9)  # type: ignore[union-attr]
+    clip = torch.randn(2, 20, 12, 12)
+    network.eval()
+    torch.testing.assert_close(chain(clip).flatten(0, 1), by_links(chain, clip), rtol=1e-4, atol=1e-5)

@@ -5,13 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from retmech.errors import ConfigError
 from retmech.geometry import Geometry
 from retmech.models.convolution import SpatialConv2d, SpatiotemporalConv2d
-from retmech.models.network import Network, norm_dims, valid
+from retmech.models.network import Network, check_fit, norm_dims, size_of, valid
 from retmech.models.normalization import BatchNorm, GaussianNoise
 from retmech.models.rectifiers import Rectifiers, folded
-from retmech.settings import TrainSettings
+from retmech.settings import Kernel, TrainSettings
 
 
 class Config(TrainSettings):
@@ -19,15 +18,17 @@ class Config(TrainSettings):
 
     architecture: Literal["bn_cnn"] = "bn_cnn"
     channels: list[int] = Field([8, 8], min_length=2, max_length=2, description="of layers 1 and 2")
-    kernels: list[int] = Field([15, 11], min_length=2, max_length=2, description="of layers 1 and 2, pixels")
+    kernels: list[Kernel] = Field(
+        [15, 11], min_length=2, max_length=2, description="of layers 1 and 2, pixels; [height, width] where they differ"
+    )
     batch_norm: Literal["unit", "channel"] = Field("unit", description="what has its own mean, variance and affine")
     batch_norm_momentum: float = Field(0.05, gt=0, le=1, description="weight of a batch in the running statistics")
     noise: float = Field(0.05, ge=0, le=10, description="sd of the Gaussian noise before each ReLU while training")
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
-        if min(*self.channels, *self.kernels) < 1:
-            raise ValueError("channels and kernels must be at least 1")
+        if min(self.channels) < 1:
+            raise ValueError("channels must be at least 1")
         return self
 
 
@@ -39,21 +40,17 @@ class BNCNN(Network):
 
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
         super().__init__(cells)
-        kernel_1, kernel_2 = config.kernels
+        kernel_1, kernel_2 = map(size_of, config.kernels)
+        check_fit((kernel_1, kernel_2), geometry.shape)
         channels_1, channels_2 = config.channels
         shape_1 = valid(geometry.shape, kernel_1)
         shape_2 = valid(shape_1, kernel_2)
-        if min(shape_2) < 1:
-            raise ConfigError(
-                f"kernels = {config.kernels} do not fit into frames of {geometry.shape[0]} x {geometry.shape[1]} pixels: "
-                f"together they may cover at most {min(geometry.shape) + 1} pixels."
-            )
         per_unit = config.batch_norm == "unit"
         momentum = config.batch_norm_momentum
-        self.first_layer = SpatiotemporalConv2d(channels_1, geometry.frames(config.history), (kernel_1, kernel_1))
+        self.first_layer = SpatiotemporalConv2d(channels_1, geometry.frames(config.history), kernel_1)
         self.norm_1 = BatchNorm((channels_1, *shape_1) if per_unit else (channels_1,), momentum)
         self.noise = GaussianNoise(config.noise)
-        self.second_layer = SpatialConv2d(channels_1, channels_2, (kernel_2, kernel_2))
+        self.second_layer = SpatialConv2d(channels_1, channels_2, kernel_2)
         self.norm_2 = BatchNorm((channels_2, *shape_2) if per_unit else (channels_2,), momentum)
         self.dense = nn.Linear(channels_2 * shape_2[0] * shape_2[1], cells, bias=False)
         self.norm_3 = BatchNorm((cells,), momentum)

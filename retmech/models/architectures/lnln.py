@@ -10,13 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from retmech.errors import ConfigError
 from retmech.geometry import Geometry
 from retmech.models.convolution import SpatiotemporalConv2d
-from retmech.models.network import Network, norm_dims, valid
+from retmech.models.network import Network, check_fit, norm_dims, size_of, valid
 from retmech.models.normalization import BatchNorm
 from retmech.models.rectifiers import Rectifiers, folded
-from retmech.settings import TrainSettings
+from retmech.settings import Kernel, TrainSettings
 
 
 class Config(TrainSettings):
@@ -24,7 +23,7 @@ class Config(TrainSettings):
 
     architecture: Literal["lnln"] = "lnln"
     subunits: int = Field(4, ge=1, le=1000, description="kinds of subunits, each with one filter")
-    kernel: int = Field(9, ge=1, le=1000, description="height and width of the filters, pixels")
+    kernel: Kernel = Field(9, description="of the filters, pixels; [height, width] where they differ")
     batch_norm_momentum: float = Field(0.05, gt=0, le=1, description="weight of a batch in the running statistics")
 
 
@@ -33,12 +32,9 @@ class LNLN(Network):
 
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
         super().__init__(cells)
-        shape = valid(geometry.shape, config.kernel)
-        if min(shape) < 1:
-            raise ConfigError(
-                f"kernel = {config.kernel} does not fit into frames of {geometry.shape[0]} x {geometry.shape[1]} pixels."
-            )
-        kernel = (config.kernel, config.kernel)
+        kernel = size_of(config.kernel)
+        check_fit([kernel], geometry.shape)
+        shape = valid(geometry.shape, kernel)
         self.first_layer = SpatiotemporalConv2d(config.subunits, geometry.frames(config.history), kernel)
         self.norm_1 = BatchNorm((config.subunits,), config.batch_norm_momentum, positive=True)
         self.weight = nn.Parameter(torch.rand(cells, config.subunits, *shape) / (config.subunits * shape[0] * shape[1]))

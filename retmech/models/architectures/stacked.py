@@ -10,13 +10,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from retmech.errors import ConfigError
 from retmech.geometry import Geometry
 from retmech.models.convolution import SpatialConv2d, SpatiotemporalConv2d, spatial, spatiotemporal
-from retmech.models.network import Network, norm_dims, valid
+from retmech.models.network import Network, check_fit, norm_dims, size_of, valid
 from retmech.models.normalization import BatchNorm, GaussianNoise
 from retmech.models.rectifiers import Rectifiers, folded
-from retmech.settings import TrainSettings
+from retmech.settings import Kernel, TrainSettings
+
+Size = tuple[int, int]
 
 
 class Config(TrainSettings):
@@ -24,7 +25,12 @@ class Config(TrainSettings):
 
     architecture: Literal["stacked"] = "stacked"
     channels: list[int] = Field([8, 8], min_length=2, max_length=2, description="of layers 1 and 2")
-    kernels: list[int] = Field([15, 11, 11], min_length=3, max_length=3, description="of layers 1, 2 and readout, odd, pixels")
+    kernels: list[Kernel] = Field(
+        [15, 11, 11],
+        min_length=3,
+        max_length=3,
+        description="of layers 1, 2 and readout, odd, pixels; [height, width] where they differ",
+    )
     dropout: float = Field(0.05, ge=0, lt=1, description="in training, between the convolutions of a chain")
     batch_norm_momentum: float = Field(0.01, gt=0, le=1, description="weight of a batch in the running statistics")
     noise: float = Field(0.05, ge=0, le=10, description="sd of the Gaussian noise before each ReLU while training")
@@ -38,17 +44,18 @@ class Config(TrainSettings):
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
-        if min(self.channels) < 1 or any(k < 3 or k % 2 == 0 for k in self.kernels):
-            raise ValueError("channels must be at least 1, kernels odd and at least 3: they are chains of 3 x 3")
+        if min(self.channels) < 1 or any(side % 2 == 0 for kernel in self.kernels for side in size_of(kernel)):
+            raise ValueError("channels must be at least 1, kernels odd: they are chains of 3 x 3")
         return self
 
 
 class _Chain(nn.Module):
     """3 x 3 convolutions one after the other, with dropout between them in training; otherwise the one they amount to."""
 
-    def __init__(self, first: SpatiotemporalConv2d | SpatialConv2d, channels: int, kernel: int, dropout: float) -> None:
+    def __init__(self, first: SpatiotemporalConv2d | SpatialConv2d, channels: int, kernel: Size, dropout: float) -> None:
         super().__init__()
-        self.links = nn.ModuleList([first, *(SpatialConv2d(channels, channels, (3, 3)) for _ in range(kernel // 2 - 1))])
+        others = [SpatialConv2d(channels, channels, link) for link in _links(kernel)[1:]]
+        self.links = nn.ModuleList([first, *others])
         self.dropout = nn.Dropout(dropout)
 
     @property
@@ -60,7 +67,7 @@ class _Chain(nn.Module):
             kernel = first.transpose(0, 1)  # what a link sums over comes second
             for link in others:
                 assert isinstance(link, Tensor)
-                kernel = nn.functional.conv2d(kernel, link.flip(2, 3), padding=2)
+                kernel = nn.functional.conv2d(kernel, link.flip(2, 3), padding=[side - 1 for side in link.shape[2:]])
         return kernel.transpose(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,15 +87,15 @@ class _LocalReadout(nn.Module):
 
     position: Tensor
 
-    def __init__(self, cells: int, channels: int, kernel: int) -> None:
+    def __init__(self, cells: int, channels: int, kernel: Size) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(cells, channels, kernel, kernel))
+        self.weight = nn.Parameter(torch.empty(cells, channels, *kernel))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         self.register_buffer("position", torch.zeros(cells, 2, dtype=torch.int64))
 
     def dense(self, shape: tuple[int, int]) -> Tensor:
         """Weights (cell, channel, y, x) on whole maps, most of them zero."""
-        rows, columns = (size - self.weight.shape[-1] for size in shape)
+        rows, columns = (size - side for size, side in zip(shape, self.weight.shape[2:], strict=True))
         around = [(x, columns - x, y, rows - y) for y, x in self.position.tolist()]
         return torch.stack([nn.functional.pad(w, pad) for w, pad in zip(self.weight, around, strict=True)])
 
@@ -102,26 +109,24 @@ class Stacked(Network):
 
     def __init__(self, config: Config, geometry: Geometry, cells: int) -> None:
         super().__init__(cells)
-        (channels_1, channels_2), kernels = config.channels, config.kernels
+        (channels_1, channels_2), kernels = config.channels, [size_of(kernel) for kernel in config.kernels]
+        check_fit(kernels, geometry.shape)
         shape = geometry.shape
         for kernel in kernels:
             shape = valid(shape, kernel)
-        if min(shape) < 1:
-            raise ConfigError(
-                f"kernels = {kernels} do not fit into frames of {geometry.shape[0]} x {geometry.shape[1]} pixels: "
-                f"together they may cover at most {min(geometry.shape) + 2} pixels."
-            )
-        first = SpatiotemporalConv2d(channels_1, geometry.frames(config.history), (3, 3))
+        first = SpatiotemporalConv2d(channels_1, geometry.frames(config.history), _links(kernels[0])[0])
         momentum = config.batch_norm_momentum
         self.first_layer = _Chain(first, channels_1, kernels[0], config.dropout)
         self.norm_1 = BatchNorm((channels_1,), momentum, positive=True)
         self.noise = GaussianNoise(config.noise)
-        self.second_layer = _Chain(SpatialConv2d(channels_1, channels_2, (3, 3)), channels_2, kernels[1], config.dropout)
+        self.second_layer = _Chain(
+            SpatialConv2d(channels_1, channels_2, _links(kernels[1])[0]), channels_2, kernels[1], config.dropout
+        )
         self.norm_2 = BatchNorm((channels_2,), momentum, positive=True)
         self.readout = _LocalReadout(cells, channels_2, kernels[2])
         self.norm_3 = BatchNorm((cells,), momentum, positive=True)
         self.last_position = torch.tensor(shape) - 1
-        self.margin = sum(kernel // 2 for kernel in kernels)
+        self.margin = torch.tensor([sum(kernel[axis] // 2 for kernel in kernels) for axis in (0, 1)])
         self.weight_dims = {
             "rate_scale": ("cell",),
             "readout.weight": ("cell", "channel_2", "kernel_3_y", "kernel_3_x"),
@@ -144,7 +149,7 @@ class Stacked(Network):
     def rectifiers(self, shape: tuple[int, int]) -> Rectifiers:
         """Return the layers above the first with chain and batch norms folded in."""
         kernel = self.second_layer.weight
-        readout = self.readout.dense(valid(shape, kernel.shape[-1]))
+        readout = self.readout.dense(valid(shape, (kernel.shape[2], kernel.shape[3])))
         return folded(self.norm_1, (kernel, self.norm_2), readout, self.norm_3, self.rate_scale, shape)
 
     def channel_gain(self) -> Tensor:
@@ -162,8 +167,14 @@ def build(config: Config, geometry: Geometry, cells: int) -> Stacked:
     return Stacked(config, geometry, cells)
 
 
-def _chain_dims(name: str, kernel: int, dims: tuple[str, str]) -> dict[str, tuple[str, ...]]:
+def _links(kernel: Size) -> list[Size]:
+    """Sizes of the convolutions that amount to a kernel: 3 x 3, but 1 along an axis that the kernel is through with."""
+    height, width = (side // 2 for side in kernel)
+    return [(3 if i < height else 1, 3 if i < width else 1) for i in range(max(1, height, width))]
+
+
+def _chain_dims(name: str, kernel: Size, dims: tuple[str, str]) -> dict[str, tuple[str, ...]]:
     into, out = dims
     links = {f"{name}.links.0.weight": (out, into, "link_y", "link_x")}
-    later = {f"{name}.links.{i}.weight": (out, f"{out}_before", "link_y", "link_x") for i in range(1, kernel // 2)}
+    later = {f"{name}.links.{i}.weight": (out, f"{out}_before", "link_y", "link_x") for i in range(1, len(_links(kernel)))}
     return {**links, **later}
