@@ -43,7 +43,7 @@ rule all:
 
 
 onstart:
-    hold_unless_held()
+    let_jobs_know()
 
 
 onerror:

@@ -3,14 +3,14 @@
 import argparse
 from typing import Any
 
-from retmech.commands.common import named, read_probes, read_retinas, settings_of, write_text
+from retmech.commands.common import named, read_probes, read_retinas, settings_of
 from retmech.errors import ConfigError
 
 
 def do_draw(args: argparse.Namespace) -> None:
     """Write a folder of figures."""
     from retmech import io, schemas
-    from retmech.folders import write_folder
+    from retmech.outputs import write_folder
     from retmech.stages.draw import RETINAS, Mechanism, Overview, draw
 
     if (args.recording is None) == (args.circuit is None):
@@ -47,6 +47,7 @@ def do_draw(args: argparse.Namespace) -> None:
 
 def do_report(args: argparse.Namespace) -> None:
     """Write the page of a recording."""
+    from retmech.outputs import write_text
     from retmech.stages.report import report
     from retmech.study import read_study
 
@@ -56,6 +57,7 @@ def do_report(args: argparse.Namespace) -> None:
 def do_gather(args: argparse.Namespace) -> None:
     """Write the page of all recordings."""
     from retmech import io, schemas
+    from retmech.outputs import write_text
     from retmech.stages.gather import gather
 
     found = {name: io.read_dataset(path, schemas.CONSENSUS) for name, path in named(args.consensus).items()}

@@ -1,16 +1,19 @@
 # Helpers of the rules; no rules here. The config is validated once, and rules see only what is validated.
 
+import os
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from retmech import config as retmech_config
 from retmech import srun
-from retmech.errors import ConfigError
+from retmech.errors import ConfigError, RetmechError
 from retmech.insilico.description import circuit_path
-from retmech.launch import hold_unless_held
+from retmech.launch import begin
 from retmech.provenance import canonical_json, file_digest
 from retmech.provenance import code_digest as digest_of
+from retmech.runs import REMOTE, RUN
 from retmech.terminal import advice
 
 try:
@@ -18,6 +21,18 @@ try:
     retmech_config.check_files(CONFIG)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+
+def let_jobs_know():
+    """Tell jobs which run they belong to, if `retmech run` has not, and whether they go on without it."""
+    if workflow.remote_exec:
+        os.environ[REMOTE] = "1"
+    elif workflow.is_main_process and RUN not in os.environ:
+        try:
+            begin(Path.cwd())
+        except RetmechError as error:
+            raise WorkflowError(str(error)) from None
+
 
 # Sorted: the order of keys in the config changes no result.
 RECORDINGS = sorted(CONFIG["recordings"])
