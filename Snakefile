@@ -43,7 +43,7 @@ rule all:
 
 
 onstart:
-    let_jobs_know()
+    begin_unless_begun()
 
 
 onerror:
