@@ -18,7 +18,7 @@ from retmech.locks import lock
 from retmech.runs import LOCK, RUN, share, working
 
 CACHE = Path("work/cache")
-PATIENCE = 5  # s
+PATIENCE = 5  # s in which jobs notice that their run has ended
 DRY = {"-n", "-np", "-pn", "--dry-run", "--dryrun"}  # says what would be done, also while another run is under way
 
 
@@ -84,12 +84,23 @@ def begin(folder: Path) -> tuple[int, bool]:
     RetmechError
         If another run holds it, jobs of one that ended are still at work or in SLURM's queue, or nothing can be written here.
     """
-    file, held = _hold(folder / LOCK)
+    path = folder / LOCK
     try:
-        _succeed(file, folder)
-    except BaseException:
-        os.close(file)
-        raise
+        path.parent.mkdir(exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            held = _lock(file)
+            _succeed(file, folder)
+        except BaseException:
+            os.close(file)
+            raise
+    except BlockingIOError:
+        holder = path.read_text().partition("\n")[2].strip()
+        raise RetmechError(
+            f"another run is under way in this folder: {holder or 'it has just begun'}. Wait for it to end; nothing was touched."
+        ) from None
+    except OSError as error:
+        raise RetmechError(f"{path} cannot be written ({error.strerror}). Run in a folder where you may write.") from None
     return file, held
 
 
@@ -111,20 +122,6 @@ def _succeed(file: int, folder: Path) -> None:
     os.environ[RUN] = f"{name} {folder}"
 
 
-def _hold(path: Path) -> tuple[int, bool]:
-    try:
-        path.parent.mkdir(exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        return file, _lock(file)
-    except BlockingIOError:
-        holder = path.read_text().partition("\n")[2].strip()
-        raise RetmechError(
-            f"another run is under way in this folder: {holder or 'it has just begun'}. Wait for it to end; nothing was touched."
-        ) from None
-    except OSError as error:
-        raise RetmechError(f"{path} cannot be written ({error.strerror}). Run in a folder where you may write.") from None
-
-
 def _lock(file: int) -> bool:
     """Lock a run's file; jobs that have just lost their run share it until they end."""
     end = time.monotonic() + PATIENCE
@@ -138,7 +135,7 @@ def _lock(file: int) -> bool:
 
 
 def _orphans(folder: Path) -> list[str]:
-    """Processes that work for a run that has ended, after a while in which they notice and end."""
+    """Processes that still work for a run that has ended, in spite of some patience."""
     end = time.monotonic() + PATIENCE
     while (left := working(folder)) and time.monotonic() < end:
         time.sleep(0.1)
