@@ -43,7 +43,7 @@ rule all:
 
 
 onstart:
-    hold_unless_held()
+    begin_unless_begun()
 
 
 onerror:

@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from retmech.commands import mechanisms, models, pages, people, recordings
 from retmech.errors import RetmechError
+from retmech.runs import at_work
 
 Add = Callable[[str, Callable[[argparse.Namespace], None], str], "Verb"]
 
@@ -19,11 +21,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.snakemake and args.verb != "run":
         known.error(f"unrecognized arguments: {' '.join(args.snakemake)}")
     try:
-        args.run(args)
+        with nullcontext() if args.verb == "run" else at_work(_made(args)):
+            args.run(args)
     except RetmechError as error:
         print(f"retmech {args.verb}: error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _made(args: argparse.Namespace) -> str:
+    """What a verb makes, for those who wait for it."""
+    made = getattr(args, "output", getattr(args, "retina", ""))
+    return " ".join(map(str, [args.verb, *(made if isinstance(made, list) else [made])]))
 
 
 class Verb(argparse.ArgumentParser):

@@ -1,12 +1,10 @@
-"""The only code that reads or writes NetCDF: validate, encode, write atomically, keep provenance.
+"""The only code that reads or writes NetCDF: validate, encode, keep provenance.
 
 Equal contents give byte-identical files: nothing of the moment or the machine is written.
 """
 
 import fnmatch
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import xarray as xr
 from pandera.config import ValidationDepth, config_context
 
 from retmech.errors import FileError
+from retmech.outputs import placed, write_errors
 from retmech.pieces import Pieces, completed, full_shape, groups_of, region
 from retmech.provenance import canonical_json, file_digest
 from retmech.schemas import FileType
@@ -55,7 +54,7 @@ def write(data: xr.DataTree | xr.Dataset, kind: FileType, path: Path, provenance
     tree = data.copy() if isinstance(data, xr.DataTree) else xr.DataTree(data.copy())
     _sign(tree, kind, provenance)
     _validate(tree, kind, path)
-    with _atomic(path) as partial, _write_errors(path):
+    with placed(path) as partial, write_errors(path):
         _write(tree, partial)
 
 
@@ -69,8 +68,8 @@ def write_pieces(pieces: Pieces, kind: FileType, path: Path, provenance: Provena
     """
     header = pieces.header.copy()
     _sign(header, kind, provenance)
-    with _atomic(path) as partial:
-        with _write_errors(path):
+    with placed(path) as partial:
+        with write_errors(path):
             _write(header, partial)
             file = netCDF4.Dataset(partial, "a")
         whole = groups_of(header, inherit=True)
@@ -79,7 +78,7 @@ def write_pieces(pieces: Pieces, kind: FileType, path: Path, provenance: Provena
                 filled = {group: data for group, data in groups_of(part, inherit=True).items() if data.data_vars}
                 for group, dataset in filled.items():
                     _raise(path, kind, list(_group_problems(group, completed(whole[group], dataset), dataset, kind)))
-                with _write_errors(path):
+                with write_errors(path):
                     for group, dataset in filled.items():
                         _write_part(file if group == "/" else file[group], whole[group], dataset)
 
@@ -132,29 +131,6 @@ def _sign(tree: xr.DataTree, kind: FileType, provenance: Provenance) -> None:
     """Say in the file what it is and what it was made of."""
     tree.attrs |= {"Conventions": "CF-1.11", "schema_name": kind.name, "schema_version": kind.version}
     tree.attrs.update(provenance.attributes())
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, whose file takes its place in the end or is removed."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with _write_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with _write_errors(path):
-            os.replace(partial, path)
-    finally:
-        if partial.exists():
-            partial.unlink()
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # the netCDF library reports a full disk as the latter
-        raise FileError(f"{path}: cannot be written ({error}). Is there space, and may you write there?") from None
 
 
 def _write(tree: xr.DataTree, path: Path) -> None:

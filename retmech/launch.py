@@ -2,19 +2,23 @@
 
 import argparse
 import os
+import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
 from retmech.errors import ConfigError, RetmechError
 from retmech.locks import lock
+from retmech.runs import LOCK, RUN, share, working
 
-LOCK = Path("work/run.lock")
-HELD = "RETMECH_RUN"  # set in the environment of a run that holds the lock
+CACHE = Path("work/cache")
+PATIENCE = 5  # s in which jobs notice that their run has ended
 DRY = {"-n", "-np", "-pn", "--dry-run", "--dryrun"}  # says what would be done, also while another run is under way
 
 
@@ -28,8 +32,8 @@ def launch(arguments: Sequence[str]) -> None:
     ConfigError
         If a config file cannot be read.
     RetmechError
-        If another run is under way in this folder, jobs of one that ended are still queued, there is no Snakefile, or the path is
-        not one for SLURM.
+        If another run is under way in this folder, jobs of one that ended are left, there is no Snakefile, or the path is not one
+        for SLURM.
     """
     if not Path("Snakefile").exists():
         raise RetmechError("there is no Snakefile in this folder. Go to the folder that has retmech's Snakefile and run again.")
@@ -41,27 +45,32 @@ def launch(arguments: Sequence[str]) -> None:
     if any("slurm" in word for word in arguments):
         _check_paths(Path(sys.executable), Path.cwd())
     os.environ["PATH"] = f"{beside.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    _find_cache(Path.cwd())
     if not DRY & set(arguments):
         _take_over(program, Path.cwd())
     os.execv(program, [program, *arguments])
 
 
+def _find_cache(folder: Path) -> None:
+    """Have Snakemake and what its jobs use keep their caches in the folder where no home can be written, as in containers."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    with suppress(OSError):
+        usual.mkdir(parents=True, exist_ok=True)
+    if not os.access(usual, os.W_OK):
+        os.environ["XDG_CACHE_HOME"] = str(folder / CACHE)
+        os.environ.setdefault("MPLCONFIGDIR", str(folder / CACHE / "matplotlib"))
+
+
 def _take_over(program: str, folder: Path) -> None:
-    """Hold the lock for the run that is to come, and remove what a run that was killed left of Snakemake's own."""
-    file, held = hold()
-    if left := _queued(folder):
-        raise RetmechError(
-            f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
-            f"them with `scancel {' '.join(left)}`; nothing was touched."
-        )
+    """Begin the run that is to come, and remove what a run that was killed left of Snakemake's own lock."""
+    file, held = begin(folder)
     os.set_inheritable(file, True)
-    os.environ[HELD] = "1"
     if held and any(Path(".snakemake/locks").glob("*")):
         subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
 
 
-def hold() -> tuple[int, bool]:
-    """Take this folder's lock.
+def begin(folder: Path) -> tuple[int, bool]:
+    """Take a folder's lock for this process, and let jobs of other runs know that there is a new one.
 
     Returns
     -------
@@ -73,22 +82,64 @@ def hold() -> tuple[int, bool]:
     Raises
     ------
     RetmechError
-        If another run holds it, or nothing can be written here.
+        If another run holds it, jobs of one that ended are still at work or in SLURM's queue, or nothing can be written here.
     """
+    path = folder / LOCK
     try:
-        LOCK.parent.mkdir(exist_ok=True)
-        file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        return file, lock(file, wait=False)
+        path.parent.mkdir(exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            held = _lock(file)
+            _succeed(file, folder)
+        except BaseException:
+            os.close(file)
+            raise
     except BlockingIOError:
-        raise RetmechError("another run is under way in this folder. Wait for it to end; nothing was touched.") from None
+        holder = path.read_text().partition("\n")[2].strip()
+        raise RetmechError(
+            f"another run is under way in this folder: {holder or 'it has just begun'}. Wait for it to end; nothing was touched."
+        ) from None
     except OSError as error:
-        raise RetmechError(f"{LOCK} cannot be written ({error.strerror}). Run in a folder where you may write.") from None
+        raise RetmechError(f"{path} cannot be written ({error.strerror}). Run in a folder where you may write.") from None
+    return file, held
 
 
-def hold_unless_held() -> None:
-    """Take the lock for a run that was not started by `retmech run`, which then knows that it is alive."""
-    if HELD not in os.environ:
-        hold()
+def _succeed(file: int, folder: Path) -> None:
+    """Take the place of the run before, whose lock this is now."""
+    if left := _queued(folder):
+        raise RetmechError(
+            f"jobs of an earlier run in this folder are still in SLURM's queue: {', '.join(left)}. Wait for them to end, or stop "
+            f"them with `scancel {' '.join(left)}`; nothing was touched."
+        )
+    name = secrets.token_hex(4)
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{name}\nprocess {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+    if left := _orphans(folder):  # only now: a job that starts meanwhile looks for the name after it has said that it is at work
+        raise RetmechError(
+            f"jobs of an earlier run in this folder, which has ended, are still at work: {', '.join(left)}. "
+            "Wait for them to end, or stop them with `kill`; no result was touched."
+        )
+    os.environ[RUN] = f"{name} {folder}"
+
+
+def _lock(file: int) -> bool:
+    """Lock a run's file; jobs that have just lost their run share it until they end."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return lock(file, wait=False)
+        except BlockingIOError:
+            if not share(file) or time.monotonic() > end:
+                raise
+        time.sleep(0.1)
+
+
+def _orphans(folder: Path) -> list[str]:
+    """Processes that still work for a run that has ended, in spite of some patience."""
+    end = time.monotonic() + PATIENCE
+    while (left := working(folder)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left
 
 
 def _check_configs(arguments: Sequence[str]) -> None:

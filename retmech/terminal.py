@@ -26,8 +26,11 @@ LAST_LINES = 15
 RUNNING_SHOWN = 3
 # What is worth a line among what Snakemake says beside its events.
 SAID = ("Nothing to be done", "Trying to restart job")
-# What only repeats that a job failed.
-SAID_ANYWAY = ("Exiting because a job execution failed", "WorkflowError:\nAt least one job did not complete")
+# What only repeats that a job failed, or is not so: retmech's outputs are whole or absent.
+SAID_ANYWAY = (
+    *("Exiting because a job execution failed", "WorkflowError:\nAt least one job did not complete"),
+    "--keep-incomplete mode is set",
+)
 
 _interrupted = threading.Event()
 

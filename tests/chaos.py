@@ -55,6 +55,27 @@ def kill_all(run: Run) -> bool:
     return True
 
 
+def kill_run(run: Run) -> bool:
+    """The run alone is killed; its jobs live until they notice."""
+    run.process.kill()
+    return True
+
+
+def kill_run_beside_a_job(run: Run) -> bool:
+    """One of the jobs cannot notice; who starts again meanwhile is refused."""
+    job = run.a_job()
+    if job:
+        os.kill(job, signal.SIGSTOP)
+        time.sleep(0.5)
+        run.process.kill()
+        run.process.wait()
+        refused = Run(run.folder).process.wait(120)
+        os.kill(job, signal.SIGCONT)
+        if refused != 1:
+            raise AssertionError(f"a run beside process {job} of another was not refused, but ended with {refused}")
+    return job is not None
+
+
 def terminate(run: Run) -> bool:
     """The machine is shut down."""
     run.process.terminate()
@@ -109,7 +130,10 @@ def forbid_writing(run: Run) -> bool:
     return bool(folders)
 
 
-DISTURBANCES = (kill_all, kill_job, terminate, terminate_job, limit_memory, forbid_writing, fill_disk)
+DISTURBANCES = (
+    *(kill_all, kill_run, kill_job, kill_run_beside_a_job, terminate, terminate_job),
+    *(limit_memory, forbid_writing, fill_disk),
+)
 
 
 @contextlib.contextmanager
@@ -150,7 +174,7 @@ def chaos(rounds: int, seed: int, expected: dict[str, bytes]) -> Counter[str]:
                     told[disturb.__name__] += disturb(run)
             code = run.process.wait(300)
             print(
-                f"{i + 1:3} {disturb.__name__:15} after {moment:4.1f} s: ends with {code}, {len(results(folder))} files",
+                f"{i + 1:3} {disturb.__name__:21} after {moment:4.1f} s: ends with {code}, {len(results(folder))} files",
                 flush=True,
             )
             if code == 0:

@@ -112,10 +112,3 @@ def read_attributions(files: Named) -> dict[str, Any]:
     from retmech import io, schemas
 
     return {name: io.read_dataset(path, schemas.ATTRIBUTIONS, lazy=True) for name, path in files.items()}
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file that is either absent or whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -116,7 +116,7 @@ def do_compare(args: argparse.Namespace) -> None:
 def do_export(args: argparse.Namespace) -> None:
     """Write the folder of a circuit."""
     from retmech import io, schemas
-    from retmech.folders import write_folder
+    from retmech.outputs import write_folder
     from retmech.stages.export import export
 
     write_folder(args.output, export(io.read(args.circuit, schemas.CIRCUIT)).items())

@@ -11,7 +11,6 @@ from retmech.commands.common import (
     read_retinas,
     settings_of,
     use_threads,
-    write_text,
 )
 from retmech.errors import ConfigError
 
@@ -94,6 +93,7 @@ def do_respond(args: argparse.Namespace) -> None:
 def do_summarize(args: argparse.Namespace) -> None:
     """Write the table of all readouts."""
     from retmech import io, schemas
+    from retmech.outputs import write_text
     from retmech.stages.summarize import summarize
 
     files, retinas = named(args.responses), named(args.retinas)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retmech.commands.common import by_run, named, read_probes, read_responses, read_retinas, settings_of, write_text
+from retmech.commands.common import by_run, named, read_probes, read_responses, read_retinas, settings_of
 from retmech.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def do_draw(args: argparse.Namespace) -> None:
     """Write a folder of figures."""
     from retmech import io, schemas
-    from retmech.folders import write_folder
+    from retmech.outputs import write_folder
     from retmech.stages.draw import Mechanism, Overview, draw
 
     if (args.recording is None) == (args.circuit is None):
@@ -48,6 +48,7 @@ def do_draw(args: argparse.Namespace) -> None:
 
 def do_report(args: argparse.Namespace) -> None:
     """Write the page of a recording."""
+    from retmech.outputs import write_text
     from retmech.stages.report import report
 
     write_text(report(read_study(args), settings_of(args)), args.output)
@@ -93,6 +94,7 @@ def _where_given(read: Callable[[Path, Any], Any], path: Path | None, schema: An
 def do_gather(args: argparse.Namespace) -> None:
     """Write the page of all recordings."""
     from retmech import io, schemas
+    from retmech.outputs import write_text
     from retmech.stages.gather import gather
 
     found = {name: io.read_dataset(path, schemas.CONSENSUS) for name, path in named(args.consensus).items()}

@@ -11,6 +11,7 @@ def do_simulate(args: argparse.Namespace) -> None:
     from retmech import io, schemas
     from retmech.insilico import session
     from retmech.insilico.description import circuit_path
+    from retmech.outputs import placed, write_errors
     from retmech.stages.simulate import simulate
     from retmech.streams import stream
 
@@ -18,10 +19,8 @@ def do_simulate(args: argparse.Namespace) -> None:
     simulation = simulate(settings)
     for name, recorded in simulation.sessions.items():
         path: Path = getattr(args, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        session.write(partial, recorded, stream(settings.seed, "spikes of a simulated recording", name))
-        partial.replace(path)
+        with placed(path) as partial, write_errors(path):
+            session.write(partial, recorded, stream(settings.seed, "spikes of a simulated recording", name))
     provenance = provenance_of(args, "stages.simulate", circuit=circuit_path(settings.circuit))
     io.write(simulation.retina, schemas.RETINA, args.retina, provenance)
 

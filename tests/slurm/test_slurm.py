@@ -1,21 +1,23 @@
 """The pipeline through a real SLURM."""
 
 import contextlib
+import json
 import os
 import random
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
 
 from retmech import srun
 from retmech.errors import ConfigError
-from tests.pipeline import results, run, small_config, workspace
+from tests.pipeline import change, planned, results, run, small_config, workspace
 from tests.slurm.cluster import NODES, completed
 from tests.slurm.conftest import MODEL
 
@@ -109,14 +111,21 @@ def lose_node(folder: Path) -> None:
     subprocess.run(["scontrol", "update", f"NodeName={','.join(NODES)}", "State=DOWN", "Reason=test"], check=True)
 
 
-def kill_a_stage(folder: Path) -> None:
-    """A stage is killed inside its job."""
+def stages(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Process number and command of the stages that are at work in a folder."""
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = path.joinpath("cmdline").read_bytes().split(b"\0")
             if len(words) > 2 and words[1].endswith(b"/retmech") and path.joinpath("cwd").readlink() == folder:
-                os.kill(int(path.name), signal.SIGKILL)
-                return
+                yield int(path.name), words
+
+
+def kill_a_stage(folder: Path) -> None:
+    """A stage is killed inside its job."""
+    for job, _ in stages(folder):
+        with contextlib.suppress(OSError):
+            os.kill(job, signal.SIGKILL)
+            return
 
 
 def submitted(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -161,10 +170,75 @@ def test_jobs_that_a_killed_run_left_are_not_started_beside_them(folder: Path, u
     assert second.returncode == 1
     assert f"still in SLURM's queue: {left[0]}" in second.stderr
     subprocess.run(["scancel", *left], check=True)
-    while queued():
-        time.sleep(0.2)
+    wait_for_jobs()
     run(*SUBMIT, "--", MODEL, cwd=folder)
     assert (folder / MODEL).read_bytes() == (undisturbed / MODEL).read_bytes()
+
+
+def killed_while_it_trains(folder: Path) -> int:
+    """Kill a run, but not its training; return the training's process."""
+    process = submitted(folder)
+    while not any((folder / "work/checkpoints").glob("*/metrics.csv")):
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (job,) = (number for number, words in stages(folder) if b"train" in words)
+    return job
+
+
+def wait_for_jobs() -> None:
+    while queued():
+        time.sleep(0.2)
+
+
+def test_a_job_goes_on_when_its_run_is_killed(folder: Path, undisturbed: Path) -> None:
+    change(folder, "train", ln={"history": 200, "epochs": 60, "patience": 60})
+    killed_while_it_trains(folder)
+    wait_for_jobs()
+    assert settings(folder)["epochs"] == 60
+
+
+def test_a_job_that_is_not_asked_for_any_more_discards_its_result(slurm: Path, folder: Path) -> None:
+    change(folder, "train", ln={"history": 200, "epochs": 60, "patience": 60})
+    job = killed_while_it_trains(folder)
+    os.kill(job, signal.SIGSTOP)
+    with open(folder / "logs/train/tiny/ln/seed1.log") as log:
+        made = made_by_another_run(folder)
+        os.kill(job, signal.SIGCONT)
+        wait_for_jobs()
+        assert "retmech train: error: another run has begun in this folder since this job was started" in log.read()
+    assert [job["JobState"] for job in of_folder(slurm, folder)] == ["FAILED"]
+    assert (folder / MODEL).read_bytes() == made
+    assert planned(folder, MODEL) == set()
+
+
+def test_a_job_that_is_not_asked_for_any_more_does_not_begin(slurm: Path, folder: Path) -> None:
+    process = submitted(folder, "--set-resources", "train:slurm_extra='--begin=now+1hour'")
+    while not queued():
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    made = made_by_another_run(folder)
+    subprocess.run(["scontrol", "update", f"JobId={queued()[0]}", "StartTime=now"], check=True)
+    wait_for_jobs()
+    assert [job["JobState"] for job in of_folder(slurm, folder)] == ["FAILED"]
+    assert "another run has begun in this folder" in next((folder / ".snakemake/slurm_logs").rglob("*.log")).read_text()
+    assert (folder / MODEL).read_bytes() == made
+
+
+def made_by_another_run(folder: Path) -> bytes:
+    """The model of a run with other settings that knows nothing of jobs in the queue, since SLURM does not answer."""
+    change(folder, "train", ln={"history": 200, "epochs": 3})
+    run("retmech", "run", "--cores", "1", MODEL, cwd=folder, SLURM_CONF="/none")
+    assert settings(folder)["epochs"] == 3
+    return (folder / MODEL).read_bytes()
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What a model was trained with."""
+    return json.loads(xr.open_datatree(folder / MODEL).attrs["settings"])
 
 
 def test_tasks_that_nodes_cannot_share_are_refused() -> None:

@@ -27,9 +27,9 @@ from retmech.figures.phenomena import PHENOMENA, clearest_cell, columns, phenome
 from retmech.figures.readouts import of_cells
 from retmech.figures.style import in_words, style, with_unit
 from retmech.figures.table import table
-from retmech.folders import write_folder
 from retmech.geometry import Geometry
 from retmech.labels import cell_coordinate
+from retmech.outputs import write_folder
 from retmech.readouts import answered
 from retmech.stages.synthesize import synthesize
 

@@ -11,6 +11,7 @@ from retmech import launch
 from retmech.errors import ConfigError, RetmechError
 from retmech.locks import lock
 from retmech.models.checkpoints import scratch_folder
+from retmech.runs import RUN
 
 
 def test_a_lock_is_held_until_its_file_is_closed(tmp_path: Path) -> None:
@@ -31,8 +32,8 @@ def test_a_file_system_without_locks_is_said_and_used(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    monkeypatch.chdir(tmp_path)
-    file, held = launch.hold()
+    monkeypatch.setenv(RUN, "")  # so that what a run sets is forgotten
+    file, held = launch.begin(tmp_path)
     os.close(file)
     assert not held
     with scratch_folder(tmp_path, {"a": 1}, 1) as scratch:
@@ -40,11 +41,10 @@ def test_a_file_system_without_locks_is_said_and_used(
     assert capsys.readouterr().err.count("knows no locks") == 2
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_to_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("a file where a folder should be")
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(RetmechError, match=r"work/run\.lock cannot be written .*\. Run in a folder where you may write"):
-        launch.hold()
+        launch.begin(tmp_path)
 
 
 def test_a_path_with_a_space_is_refused_on_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 # Helpers of the rules; no rules here. The config is validated once, and rules see only what is validated.
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,19 +8,38 @@ from snakemake.exceptions import WorkflowError
 
 from retmech import config as retmech_config
 from retmech import srun
-from retmech.errors import ConfigError
+from retmech.errors import RetmechError
 from retmech.insilico.description import circuit_path
-from retmech.launch import hold_unless_held
+from retmech.launch import begin
 from retmech.provenance import canonical_json, file_digest
 from retmech.provenance import code_digest as digest_of
+from retmech.runs import REMOTE, RUN, check
 from retmech.terminal import advice
 
-try:
-    retmech_config.check_names(map(Path, workflow.configfiles))
-    CONFIG = retmech_config.validate(config)
-    retmech_config.check_files(CONFIG)
-except ConfigError as error:
-    raise WorkflowError(str(error)) from None
+
+def in_one_sentence(function, *arguments):
+    """Call a function whose errors Snakemake shall print as they are."""
+    try:
+        return function(*arguments)
+    except RetmechError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def begin_unless_begun():
+    """Let jobs know which run they belong to, if `retmech run` has not."""
+    if RUN not in os.environ:
+        in_one_sentence(begin, Path.cwd())
+
+
+# A job on another machine goes on without its run, until there is another: before a job Snakemake deletes its outputs, which may
+# be those of the other run by now.
+if workflow.remote_exec:
+    os.environ[REMOTE] = "1"
+    in_one_sentence(check)
+
+in_one_sentence(retmech_config.check_names, map(Path, workflow.configfiles))
+CONFIG = in_one_sentence(retmech_config.validate, config)
+in_one_sentence(retmech_config.check_files, CONFIG)
 
 # Sorted: the order of keys in the config changes no result.
 RECORDINGS = sorted(CONFIG["recordings"])
@@ -103,18 +123,11 @@ def training_threads(wildcards):
 # Both are parameters that Snakemake takes as derived from resources: they never cause a job to run again, so that a run can move
 # from a laptop to a cluster and back.
 def launcher(wildcards, resources, threads):
-    return of_resources(srun.launcher, resources, threads)
+    return in_one_sentence(srun.launcher, dict(resources.items()), threads)
 
 
 def device_arguments(wildcards, resources):
-    return of_resources(srun.device_arguments, resources)
-
-
-def of_resources(function, resources, *others):
-    try:
-        return function(dict(resources.items()), *others)
-    except ConfigError as error:
-        raise WorkflowError(str(error)) from None
+    return in_one_sentence(srun.device_arguments, dict(resources.items()))
 
 
 def all_runs(models):
