@@ -356,6 +356,8 @@ class Consensus(_Strict):
 class Circuit(_Cells):
     """The reduced circuits, their faithfulness beside controls, and each channel and factor in a physiologist's terms."""
 
+    frame_rate: np.float64 = _variable(units="Hz", gt=0)
+    pixel_size: np.float64 = _variable(units="um", gt=0)
     importance: np.float64 = _variable("channel", units="Hz", ge=0)
     rank: np.int64 = _variable("channel", units="1", ge=1)
     channel_factor: str = _variable("channel", units="1")
@@ -526,7 +528,7 @@ REDUCTION = FileType("reduction", 2, Reduction, {"/units": (_UnitFactors,)})
 CONSENSUS = FileType("consensus", 3, Consensus)
 CIRCUIT = FileType(
     "circuit",
-    2,
+    3,
     Circuit,
     {
         "/probes/*": (_ReducedResponse,),

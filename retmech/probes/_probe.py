@@ -83,6 +83,21 @@ def shown_width(key: str, width: float, geometry: Geometry, least: int = 2) -> f
     return possible
 
 
+def check_space(probe: str, geometry: Geometry) -> None:
+    """Refuse frames in which nothing can lie beside anything else.
+
+    Raises
+    ------
+    RetmechError
+        If frames are one pixel wide.
+    """
+    if geometry.shape[1] < 2:
+        raise RetmechError(
+            f"{probe} needs frames with space from left to right, found {geometry.shape[0]} x {geometry.shape[1]} pixels. "
+            "Leave this probe out for such a recording."
+        )
+
+
 def check_speed(key: str, speed: float, geometry: Geometry) -> None:
     """Refuse a speed in um/s that crosses the field within a frame."""
     if speed > geometry.width * geometry.frame_rate:

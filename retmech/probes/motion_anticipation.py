@@ -10,7 +10,18 @@ from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, check_speed, judged, peak, responsive, whole_frames
+from retmech.probes._probe import (
+    BAR,
+    ProbeSettings,
+    Stimulus,
+    bars,
+    check_space,
+    check_speed,
+    judged,
+    peak,
+    responsive,
+    whole_frames,
+)
 
 SYMMETRY = BAR
 FOUND = "The response to the moving bar peaks ahead of its centre, near its leading edge (lead above 0); fast motion loses it."
@@ -35,6 +46,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """Flashes come first, then moving bars, which all cross the middle of the field halfway through."""
+    check_space("motion_anticipation", geometry)
     check_speed("motion_anticipation.speeds", max(config.speeds), geometry)
     edge = geometry.width / 2 - config.width / 2
     flashed = np.linspace(-edge, edge, config.positions)

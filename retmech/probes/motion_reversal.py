@@ -10,7 +10,7 @@ from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, check_speed, judged, peak, responsive
+from retmech.probes._probe import BAR, ProbeSettings, Stimulus, bars, check_space, check_speed, judged, peak, responsive
 
 SYMMETRY = BAR
 FOUND = "A synchronous burst follows the reversal at a fixed delay, wherever in the field it happened (ratio above 1)."
@@ -37,6 +37,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """All reversals happen at the same time; the last two conditions go smoothly through the middle then, there and back."""
+    check_space("motion_reversal", geometry)
     check_speed("motion_reversal.speed", config.speed, geometry)
     reversals = np.array(config.positions, np.float64)
     approach = geometry.frames(1e3 * (geometry.width / 2 + config.width + np.abs(reversals).max()) / config.speed)

@@ -10,7 +10,17 @@ from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import variable
-from retmech.probes._probe import Movies, ProbeSettings, Stimulus, disc, judged, shown_width, square_wave, standard_error
+from retmech.probes._probe import (
+    Movies,
+    ProbeSettings,
+    Stimulus,
+    check_space,
+    disc,
+    judged,
+    shown_width,
+    square_wave,
+    standard_error,
+)
 from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
@@ -37,6 +47,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """The centre has the same trajectories in both kinds; the background follows it, or one of its own."""
+    check_space("object_motion", geometry)
     rng = stream(config.seed, "trajectories of objects")
     onset = geometry.frames(200)
     still, length, every = (geometry.frames(t) for t in (config.still, config.duration, config.step_time))

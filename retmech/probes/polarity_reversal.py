@@ -10,7 +10,7 @@ from pydantic import Field
 
 from retmech.geometry import Geometry
 from retmech.labels import lag_coordinate, variable
-from retmech.probes._probe import Movies, ProbeSettings, Stimulus, disc, judged, shown_width, square_wave
+from retmech.probes._probe import Movies, ProbeSettings, Stimulus, check_space, disc, judged, shown_width, square_wave
 from retmech.streams import stream
 
 SYMMETRY: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """Each flicker is shown with a periphery that shifts, and with one that stands still."""
+    check_space("polarity_reversal", geometry)
     rng = stream(config.seed, "flicker before a shifting periphery")
     onset, interval = geometry.frames(400), geometry.frames(config.interval)
     length = onset + config.shifts * interval

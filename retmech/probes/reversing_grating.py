@@ -15,6 +15,7 @@ from retmech.probes._probe import (
     ProbeSettings,
     Stimulus,
     amplitude,
+    check_space,
     judged,
     shown_width,
     sine_wave,
@@ -49,6 +50,7 @@ class Config(ProbeSettings):
 
 def stimulus(config: Config, geometry: Geometry) -> Stimulus:
     """All widths at all phases, after grey."""
+    check_space("reversing_grating", geometry)
     onset, half = geometry.frames(200), whole_frames("reversing_grating.half_period", config.half_period, geometry)
     bars = sorted({shown_width("reversing_grating.bars", bar, geometry) for bar in config.bars})
     widths = np.repeat(np.array(bars), config.phases)

@@ -178,6 +178,29 @@ class RawRecording:
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Header:
+    """What the head of a raw file says without the responses being read.
+
+    Attributes
+    ----------
+    shape
+        Pixels (y, x).
+    cells
+        None where all spikes would have to be read to know.
+    frame_rate
+        Hz, about.
+    train, test
+        Frames; no test movie where none was repeated.
+    """
+
+    shape: tuple[int, int]
+    cells: int | None
+    frame_rate: float
+    train: int
+    test: int | None
+
+
 Check = Callable[[], object]
 
 

@@ -22,9 +22,10 @@ from retmech.readers._clock import Times
 from retmech.readers._coverage import Recorded
 from retmech.readers._files import inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LARGEST, LAST, NO_TEST, Check, Movie, RawRecording, checked_movie, unreadable
-from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered
+from retmech.readers._raw import LARGEST, LAST, NO_TEST, Check, Header, Movie, RawRecording, checked_movie, unreadable
+from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, plausible
 
+HEAD = 1000  # frames that tell about how fast a movie is
 SAME_LENGTH = 0.02  # relative difference of two lengths that are one
 
 
@@ -71,6 +72,32 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     if test is not None and train.movie.shape[1:] != test.movie.shape[1:]:
         raise RecordingError(f"{test.movie.place}: expected frames of {train.movie.shape[1:]}, found {test.movie.shape[1:]}.")
     return from_events(train, test, spikes, f"{path}: units", settings, recorded)
+
+
+def header(path: Path, settings: Config, stimulus_class: str = "") -> Header | None:
+    """Return what the datasets say of their sizes, if the movies stand in the file as they were shown, with their times."""
+    names = [
+        None if name in {None, LAST} else str(name).replace("{class}", stimulus_class) for name in (settings.train, settings.test)
+    ]
+    with opened(path) as source:
+        stored = [f"stimulus/presentation/{name}/data" for name in names if name]
+        if not all(source.rank(data) == 3 for data in stored):
+            return None
+        shapes = [source.dataset(data, 3).shape for data in stored]
+        times, rate = stored[0].replace("/data", "/timestamps"), stored[0].replace("/data", "/starting_time")
+        if source.has(times):
+            onsets = source.dataset(times, 1)[:HEAD]
+            rate_of_movie = (len(onsets) - 1) / float(onsets[-1] - onsets[0])
+        elif rate in source.file:
+            rate_of_movie = float(source.file[rate].attrs["rate"])
+        else:
+            return None
+        cells = source.dataset("units/id", 1).shape[0] if source.has("units/id") else None
+    _, width, height = shapes[0]
+    shape = (height, width) if settings.axes == "xy" else (width, height)
+    return Header(
+        shape, cells, plausible(rate_of_movie, f"{path}: {names[0]}"), shapes[0][0], shapes[1][0] if shapes[1:] else None
+    )
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:

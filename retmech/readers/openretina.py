@@ -16,7 +16,7 @@ from retmech.errors import RecordingError
 from retmech.quality import smoothed_rate
 from retmech.readers._files import inside, joined, numpy_array
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LAST, NO_TEST, Check, Movie, RawPart, RawRecording, checked_movie
+from retmech.readers._raw import LAST, NO_TEST, Check, Header, Movie, RawPart, RawRecording, checked_movie
 from retmech.settings import IngestSettings
 
 
@@ -77,6 +77,17 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
         None if test is None else _part(movies[test], rates[test], settings, (0,)),
         _rate(trials, settings),
     )
+
+
+def header(path: Path, settings: Config, stimulus_class: str = "") -> Header:
+    """Return what the datasets say of their sizes."""
+    with opened(path) as source:
+        train, test = _names(source, settings, stimulus_class)
+        cells = source.dataset(f"responses_{train[0]}", 2).shape[0]
+        movies = {name: _movie(source, name, settings.channel) for name in (*train, *filter(None, [test]))}
+    frames = sum(len(movies[name]) for name in train)
+    shape = movies[train[0]].shape[1:]
+    return Header((shape[0], shape[1]), cells, settings.frame_rate, frames, None if test is None else len(movies[test]))
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:

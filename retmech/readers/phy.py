@@ -6,6 +6,7 @@ the movies and frame times of :mod:`retmech.readers.arrays`. Spikes and frames a
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from retmech.errors import RecordingError, warn
 from retmech.readers import arrays
 from retmech.readers._clock import Times
 from retmech.readers._files import by_number, inside
-from retmech.readers._raw import Check, RawRecording, unreadable
+from retmech.readers._raw import Check, Header, RawRecording, unreadable
 from retmech.readers._timing import EventSettings, from_events, ordered
 from retmech.readers.arrays import movie_checks, shown_movies
 
@@ -57,6 +58,11 @@ def read(path: Path, settings: Config, stimulus_class: str = "") -> RawRecording
     """
     train, test = shown_movies(path, settings)
     return from_events(train, test, _read_spikes(path, settings), f"{_sorted_in(path)}: spikes", settings)
+
+
+def header(path: Path, settings: Config, stimulus_class: str = "") -> Header:
+    """Return what the files say of their sizes; how many clusters are cells is known only when they are read."""
+    return replace(arrays.header(path, settings, stimulus_class), cells=None)
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:

@@ -17,10 +17,11 @@ from pydantic import Field
 from retmech.quality import pearson, smoothed_rate
 from retmech.readers._clock import frame_clock, frame_period
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, RawPart, RawRecording
+from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, Header, RawPart, RawRecording
 from retmech.readers._timing import in_words, ordered, plausible, rate_of, say
 from retmech.settings import IngestSettings
 
+HEAD = 1000  # frames that tell about how fast a movie is
 MOST = 4  # bins that a shift between spike times and counts is looked for
 CHECKED = 200_000  # bins
 CLOSE = 3  # a movie and its responses differ by fewer bins
@@ -45,6 +46,16 @@ def read(path: Path, settings: IngestSettings, stimulus_class: str = "") -> RawR
     """
     with opened(path) as source:
         return _read(source, settings)
+
+
+def header(path: Path, settings: IngestSettings, stimulus_class: str = "") -> Header:
+    """Return what the datasets say of their sizes."""
+    with opened(path) as source:
+        movie, count = source.dataset("train/stimulus", 3).shape, source.dataset("train/response/binned", 2).shape
+        time = source.dataset("train/time", 1)[:HEAD].astype(np.float64)
+        test = None if settings.test == LAST else source.dataset("test/stimulus", 3).shape[0]
+    rate = (len(time) - 1) / (time[-1] - time[0]) if len(time) > 1 and time[-1] > time[0] else np.nan
+    return Header(movie[1:], count[0], plausible(float(rate), f"{path}: train/time"), movie[0], test)
 
 
 def checks(path: Path, settings: IngestSettings, stimulus_class: str = "") -> Iterator[Check]:

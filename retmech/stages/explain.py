@@ -112,6 +112,8 @@ def _described(inputs: Inputs, net: Mapping[str, xr.DataArray]) -> xr.Dataset:
     own[~share.any("factor").values] = "none"
     cell = next(iter(net.values()))["cell"]
     return found.assign(
+        frame_rate=model["frame_rate"].variable,
+        pixel_size=model["pixel_size"].variable,
         importance=variable("channel", importance, "Hz", "mean magnitude of the attribution"),
         rank=variable("channel", rank, "1", "place in the order of importance"),
         channel_factor=variable("channel", own, "1", "factor with the largest share of the channel"),

@@ -49,8 +49,8 @@ def _about(circuit: xr.DataTree) -> dict[str, object]:
     return {
         "cells": [str(cell) for cell in root["cell"].values],
         "channels": [str(channel) for channel in circuit.children["fixed"].dataset["member"].values],
-        "frame (s)": round(float(abs(root["lag"][0] - root["lag"][1])), 9),
-        "pixel (um)": round(float(root["kernel_x"][1] - root["kernel_x"][0]), 9),
+        "frame (s)": round(1 / float(root["frame_rate"]), 9),
+        "pixel (um)": float(root["pixel_size"]),
         "history (frames)": filters.sizes["filter_lag"],
         "correlation with the network": {
             str(probe): {

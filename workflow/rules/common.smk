@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from retmech import config as retmech_config
 from retmech import srun
 from retmech.errors import RetmechError
+from retmech.fit import check_recordings
 from retmech.insilico.description import circuit_path
 from retmech.launch import begin
 from retmech.provenance import canonical_json, file_digest
@@ -40,6 +41,8 @@ if workflow.remote_exec:
 in_one_sentence(retmech_config.check_names, map(Path, workflow.configfiles))
 CONFIG = in_one_sentence(retmech_config.validate, config)
 in_one_sentence(retmech_config.check_files, CONFIG)
+if workflow.is_main_process:
+    in_one_sentence(check_recordings, CONFIG)
 
 # Sorted: the order of keys in the config changes no result.
 RECORDINGS = sorted(CONFIG["recordings"])
