@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from retmech.errors import ConfigError, RetmechError
-from retmech.locks import lock
-from retmech.runs import LOCK, RUN, share, working
+from retmech.locks import lock, share
+from retmech.runs import LOCK, RUN, working
 
 CACHE = Path("work/cache")
 PATIENCE = 5  # s in which jobs notice that their run has ended
@@ -66,7 +66,9 @@ def _take_over(program: str, folder: Path) -> None:
     file, held = begin(folder)
     os.set_inheritable(file, True)
     if held and any(Path(".snakemake/locks").glob("*")):
-        subprocess.run([program, "--unlock", "--quiet", "all"], check=True)
+        status = subprocess.run([program, "--unlock", "--quiet", "all"]).returncode
+        if status:
+            sys.exit(status)  # Snakemake has said why
 
 
 def begin(folder: Path) -> tuple[int, bool]:
@@ -123,7 +125,7 @@ def _succeed(file: int, folder: Path) -> None:
 
 
 def _lock(file: int) -> bool:
-    """Lock a run's file; jobs that have just lost their run share it until they end."""
+    """Lock a run's file, which jobs share for a moment when they look whether their run has ended."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

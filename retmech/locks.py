@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+from typing import IO, Any
 
 from retmech.errors import warn
 
@@ -24,4 +25,15 @@ def lock(file: int, wait: bool) -> bool:
             raise
         warn("this file system knows no locks: see to it that no other run works in this folder")
         return False
+    return True
+
+
+def share(file: int | IO[Any]) -> bool | None:
+    """Take a lock beside others that share it, and return whether it could be had; None in a file system without locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
     return True

@@ -24,6 +24,7 @@ def placed(path: Path) -> Iterator[Path]:
     RetmechError
         If the run that asked for it is gone; what was there before is then as it was.
     """
+    runs.check()  # before anything is removed: it may be what the next run is writing
     partial = path.with_name("-".join(filter(None, [f".{path.name}.partial", runs.own_name()])))
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -84,7 +84,8 @@ def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return "one of " + ", ".join(map(str, field["enum"]))
     if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}))}"
+        of = _type(field.get("items", {}))
+        return f"list of ({of})" if " or " in of else f"list of {of}"
     return str(field.get("type", "any"))
 
 

@@ -1,26 +1,25 @@
 """Which run a folder belongs to, so that no job of another one changes its results.
 
 A run holds the lock of its folder as long as it lives, and writes its name into the locked file; its jobs inherit the name. A job
-on the run's own machine waits for that lock: whoever gets it has lost its run, and ends. A job elsewhere, as SLURM's are, goes on
-without its run until another one begins in the folder. Both look again before what they made takes its place
-(:mod:`retmech.outputs`). What a user starts by hand belongs to no run and is let alone.
+on the run's own machine looks every second whether the lock is held under that name; if not, it has lost its run, and ends. A job
+elsewhere, as SLURM's are, goes on without its run until another one begins in the folder. Both look again before what they made
+takes its place (:mod:`retmech.outputs`). What a user starts by hand belongs to no run and is let alone.
 """
 
-import fcntl
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
 
 from retmech.errors import RetmechError
-from retmech.locks import lock
+from retmech.locks import lock, share
 
 LOCK = Path("work/run.lock")
 JOBS = Path("work/jobs")  # a file for each process that works for a run on its machine, locked as long as it does
 RUN = "RETMECH_RUN"  # name and folder of a run, in the environment of its jobs
+LOOK = 1.0  # s after which a job looks again whether its run lives
 REMOTE = "RETMECH_REMOTE"  # set for jobs on other machines, which go on without their run
 
 ENDED = "the run that started this job has ended. The job ends too and writes nothing; start the run again."
@@ -59,8 +58,12 @@ def at_work(what: str) -> Iterator[None]:
     path = _folder() / JOBS / f"{os.uname().nodename}.{os.getpid()}"
     with _registered(path, what):
         check()  # only now: a run that begins looks for these files after it has written its name
-        threading.Thread(target=_end_with_run, daemon=True).start()
-        yield
+        done = threading.Event()
+        threading.Thread(target=_end_with_run, args=[done], daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
 
 
 def working(folder: Path) -> list[str]:
@@ -93,23 +96,14 @@ def _registered(path: Path, what: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _end_with_run() -> None:
-    """End this process when nobody holds the lock of its run any more."""
-    with suppress(FileNotFoundError), open(_folder() / LOCK) as file:
-        if share(file, wait=True):
-            print(f"error: {ENDED}", file=sys.stderr, flush=True)
+def _end_with_run(done: threading.Event) -> None:
+    """End this process as soon as its run is gone: to wait for the lock would not do, which another run may get first."""
+    while not done.wait(LOOK):
+        try:
+            check()
+        except RetmechError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)
-
-
-def share(file: int | IO[Any], wait: bool = False) -> bool | None:
-    """Take a lock beside others that share it, and return whether it could be had; None in a file system without locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH if wait else fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def _folder() -> Path:

@@ -524,8 +524,8 @@ ATTRIBUTIONS = FileType(
         "/pixels": (_Pixels,),
     },
 )
-REDUCTION = FileType("reduction", 2, Reduction, {"/units": (_UnitFactors,)})
-CONSENSUS = FileType("consensus", 3, Consensus)
+REDUCTION = FileType("reduction", 3, Reduction, {"/units": (_UnitFactors,)})
+CONSENSUS = FileType("consensus", 4, Consensus)
 CIRCUIT = FileType(
     "circuit",
     3,

@@ -94,7 +94,7 @@ def check_space(probe: str, geometry: Geometry) -> None:
     if geometry.shape[1] < 2:
         raise RetmechError(
             f"{probe} needs frames with space from left to right, found {geometry.shape[0]} x {geometry.shape[1]} pixels. "
-            "Leave this probe out for such a recording."
+            "Leave it out of synthesize."
         )
 
 

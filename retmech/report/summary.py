@@ -41,18 +41,13 @@ class Summary:
 def summary(study: Study) -> Summary:
     """Return the results of a recording in a few lines, worst news included."""
     found: list[str] = []
-    failed = _left_out(study.recording)
+    failed = [line for model, runs in _explained(study).items() for line in _unpredictive(model, runs)]
+    failed += _left_out(study.recording)
     doubt: list[str] = []
     for model, runs in _explained(study).items():
         found += [*_prediction(model, runs), *_phenomena(study, model, runs), *_circuit(model, runs), *_mechanism(runs)]
         found += [*_reduction(study, model, runs), *_truth(model, runs)]
-        failed += [
-            *_unpredictive(model, runs),
-            *_poor(model, runs),
-            *_unlike(study, model, runs),
-            *_unfaithful(model, runs),
-            *_incomplete(model, runs),
-        ]
+        failed += [*_poor(model, runs), *_unlike(study, model, runs), *_unfaithful(model, runs), *_incomplete(model, runs)]
         failed += [*_unlike_truth(model, runs), *_chance(study, model)]
         doubt += [*_replaceable(model, runs), *_unsure(study, model, runs), *_unfinished(model, runs), *_sizes(model, runs)]
     if not _explained(study):
@@ -72,7 +67,7 @@ def headline(study: Study) -> dict[str, str]:
     known = [s for s in share if np.isfinite(s)]
     verdicts = [v for _, run in runs for r in run.responses.values() for v in r["verdict"].values if v in ("matches", "differs")]
     factors = [text.removesuffix(" factors") for by_seed in explained.values() for text in _factors(by_seed).values()]
-    sizes = [int((run.circuit.dataset["in_circuit"] > 0).sum()) for _, run in runs if run.circuit is not None]
+    sizes = [NO_RESULT if _doubted(run) else int((run.circuit.dataset["in_circuit"] > 0).sum()) for _, run in runs]  # type: ignore[union-attr]
     recovered = [float(run.recovery["recovery"].sel(level="group").mean()) for _, run in runs if run.recovery is not None]
     return {
         **shown,
@@ -153,11 +148,17 @@ def _circuit(model: str, runs: Runs) -> Iterator[str]:
         chosen = circuit["channel"].values[circuit["in_circuit"].values > 0]
         lowest = float(circuit["circuit_correlation"].sel(candidate="circuit").mean("cell").min())
         said.append(
-            f"{seed}: {len(chosen)} of {circuit.sizes['channel']} channels ({', '.join(map(str, chosen))}) give r >= "
-            f"{lowest:.2f} with the whole model on every probe, with their weights in each stimulus; of random sets of that "
+            f"{seed}: {_doubted(run)}{len(chosen)} of {circuit.sizes['channel']} channels ({', '.join(map(str, chosen))}) give "
+            f"r >= {lowest:.2f} with the whole model on every probe, with their weights in each stimulus; of random sets of that "
             f"size, this one included, {100 * float(circuit['circuit_chance']):.0f} % do as well"
         )
     yield f"Circuit of {model}: {'; '.join(said)}."
+
+
+def _doubted(run: Run) -> str:
+    """What stands before a circuit that was chosen by factors that are no result."""
+    doubt = prediction.doubt_of_circuit(run.circuit.to_dataset(), run.reduction.to_dataset())  # type: ignore[union-attr]
+    return f"{NO_RESULT}, chosen by factors that predict nothing: " if doubt else ""
 
 
 def _mechanism(runs: Runs) -> Iterator[str]:

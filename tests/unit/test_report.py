@@ -199,8 +199,10 @@ def without_result(study: Study) -> Study:
     reduction["null_error"] = reduction["null_error"] * 0 + 0.985
     circuit.attrs["settings"] = json.dumps({**json.loads(circuit.attrs["settings"]), "selection": "factor"})
     consensus = study.consensus["bn_cnn"].assign(predicted_share=("run", [-0.01, 0.5]))
+    recording = study.recording.copy(deep=True)
+    recording["included"].values[0] = 0  # another failure, which is no reason to doubt what was found
     runs = study.runs | {"bn_cnn/seed1": dataclasses.replace(run, reduction=reduction, circuit=circuit)}
-    return dataclasses.replace(study, runs=runs, consensus={"bn_cnn": consensus})
+    return dataclasses.replace(study, recording=recording, runs=runs, consensus={"bn_cnn": consensus})
 
 
 def test_factors_that_predict_nothing_are_said_to_be_no_result_before_all_else(study: Study) -> None:
@@ -214,6 +216,10 @@ def test_factors_that_predict_nothing_are_said_to_be_no_result_before_all_else(s
     assert line.startswith(f"Reduction of bn_cnn: no result (seed1), {known.sizes['factor']} factors (seed2)")  # type: ignore[union-attr]
     assert "cell types" not in line
     assert headline(doubtful)["factors"] == f"no result, {known.sizes['factor']}"  # type: ignore[union-attr]
+    (line,) = (line for line in said.found if line.startswith("Circuit"))
+    assert line.startswith("Circuit of bn_cnn: seed1: no result, chosen by factors that predict nothing: ")
+    assert line.count("no result") == 1
+    assert headline(doubtful)["channels in the circuits"].startswith("no result, ")
     blocks = dict(payload(doubtful, ReportSettings()))
     assert blocks["tiny/run/bn_cnn/seed1"]["factors_text"][0].startswith("These factors are no result")
     assert ": it is no result" in blocks["tiny/run/bn_cnn/seed1"]["circuit_doubt"]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import xarray as xr
 from retmech import io, launch, runs, schemas
 from retmech.errors import RetmechError
 from retmech.io import Provenance
-from retmech.outputs import write_folder, write_text
+from retmech.outputs import placed, write_folder, write_text
 from retmech.stages.simulate import Simulation
 from tests.pipeline import run
 
@@ -126,6 +127,34 @@ def test_a_job_elsewhere_goes_on_without_its_run_until_another_begins(
     os.close(file)
 
 
+def test_a_job_that_is_not_asked_for_any_more_leaves_what_the_next_run_is_writing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(launch.begin(folder)[0])
+    own = os.environ[runs.RUN]
+    monkeypatch.setenv(runs.REMOTE, "1")
+    file, _ = launch.begin(folder)
+    with placed(folder / "page.html") as partial:
+        partial.write_text("of the next run")
+        monkeypatch.setenv(runs.RUN, own)
+        with pytest.raises(RetmechError, match="another run has begun"):
+            write_text("of the run before", folder / "page.html")
+        monkeypatch.setenv(runs.RUN, f"{(folder / runs.LOCK).read_text().split()[0]} {folder}")
+    assert (folder / "page.html").read_text() == "of the next run"
+    os.close(file)
+
+
+def test_a_config_with_an_error_beside_the_lock_of_a_killed_run_is_no_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".snakemake/locks").mkdir(parents=True)
+    (folder / ".snakemake/locks/0.input.lock").touch()
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as ended:
+        launch._take_over("false", folder)
+    assert ended.value.code == 1
+
+
 def test_a_job_of_an_earlier_run_that_starts_late_does_nothing(folder: Path) -> None:
     os.close(launch.begin(folder)[0])
     own = os.environ[runs.RUN]
@@ -170,13 +199,27 @@ def test_a_run_names_processes_that_still_work_for_another(folder: Path, other_r
 def test_a_run_waits_for_jobs_that_have_just_lost_theirs(
     folder: Path, other_run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What loads a library cannot notice at once, and has the lock already."""
+    """What loads a library cannot notice at once."""
     monkeypatch.setattr(launch, "PATIENCE", 20)
     busy = "import ctypes\n" + JOB.replace("time.sleep(60)", "ctypes.PyDLL(None).sleep(3); time.sleep(60)")
     process = job(busy)
     time.sleep(0.5)
     other_run.kill()
     other_run.wait()
+    os.close(launch.begin(folder)[0])
+    assert process.wait(20) == 1
+
+
+def test_a_job_notices_that_the_next_run_was_the_first_to_get_the_lock(
+    folder: Path, other_run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "PATIENCE", 20)
+    process = job()
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    other_run.kill()
+    other_run.wait()
+    threading.Timer(1, process.send_signal, [signal.SIGCONT]).start()
     os.close(launch.begin(folder)[0])
     assert process.wait(20) == 1
 

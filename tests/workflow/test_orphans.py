@@ -102,7 +102,7 @@ def test_a_training_that_cannot_end_is_named_and_nothing_is_touched(folder: Path
     while alive(job):
         time.sleep(0.1)
     log = (folder / "logs/train/tiny/ln/seed1.log").read_text()
-    assert log.splitlines()[-1].startswith("error: the run that started this job has ended")
+    assert log.splitlines()[-1].startswith("error: another run has begun in this folder since this job was started")
     assert results(folder) == before
     run(*second, cwd=folder)
     assert epochs(folder) == SHORT
