@@ -27,6 +27,8 @@ def doubt(reduction: xr.Dataset) -> str:
     """Say by what numbers the factors are no result; empty if they are one."""
     if float(reduction["predicted_share"]) >= LEAST:
         return ""
+    if not reduction["activation"].any():
+        return "all attributions are zero"
     error = float(reduction["held_out_error"].sel(rank=reduction.sizes["factor"]).mean())
     return f"error {error:.2f}, of each channel's mean {float(reduction['null_error'].mean()):.2f}; 1: nothing is predicted"
 

@@ -205,6 +205,7 @@ def test_degenerate_attributions_have_defined_results(case: str) -> None:
     if case == "silence":
         assert found.sizes["factor"] == 1
         assert "all attributions are zero" in found.attrs["rank_choice"]
+        assert doubt(found.dataset) == "all attributions are zero"
     elif case == "silent cell":
         assert (found["activation"].values[1::2] == 0).all()
         assert found.sizes["factor"] == 2
