@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retmech.errors import RecordingError, warn
-from retmech.readers._coverage import SURE
+from retmech.readers._coverage import silences
 from retmech.readers._raw import RawPart
 from retmech.receptive_field import Moments, temporal_kernels
 
 FAR = 10.0  # ratio of two movies' sd that are not on one scale
-SHIFTED = 3.0  # sd; a mean that is farther off is worth a look
+SHIFTED = 1.5  # sd; a mean that is farther off is worth a look
 OTHER = 0.5  # sd; a mean that is farther off goes with another scale, a nearer one with another contrast
 SHARE = 0.25  # of a filter's peak, that a part of it is missing
+MAIN = 0.5  # likewise, of a lag that is no noise although it stands alone
 CLEAR = 5.0  # standard deviations of the null
 LONGER = 1.5  # histories that a filter is looked for in
 TOO_EARLY = 3  # bins before the frame itself; what drives a cell there is no frame, but a shifted clock
@@ -21,27 +22,29 @@ SHORTEST = 0.1  # of a session; a cell that is silent for less is just silent
 
 
 def silence(name: str, part: RawPart, cells: list[str], frame_rate: float) -> None:
-    """Warn of a movie at whose end nobody fires any more, or a cell does not that fired before."""
+    """Warn of a time in which no cell fires, or of a cell that fires at one end of a movie only."""
     count = part.rate / frame_rate if part.spike_count is None else part.spike_count
-    words = _silent_end(count.sum(axis=0), frame_rate)
+    words = [said for said, _, _ in _silent(count.sum(axis=0), frame_rate)]
     if words:
-        warn(f"{name}: no cell fires after {words}. Did the recording end?")
+        warn(f"{name}: no cell fires {', and '.join(words)}. Did the recording end, or pause?")
         return
-    lost = {cell: _silent_end(own, frame_rate, SHORTEST) for cell, own in zip(cells, count, strict=True)}
-    for cell, words in lost.items():
-        if words:
-            warn(f"{name}: {cell} does not fire after {words}. Was it lost?")
+    for cell, own in zip(cells, count, strict=True):
+        for said, share, at_end in _silent(own, frame_rate):
+            if at_end and share >= SHORTEST:
+                warn(f"{name}: {cell} does not fire {said}. Was it lost?")
 
 
-def _silent_end(count: NDArray[np.generic], frame_rate: float, shortest: float = 0.0) -> str:
-    """Since when, in words, there are no spikes where many are expected; empty if there are."""
-    fired = np.flatnonzero(count)
-    last = int(fired[-1]) + 1 if len(fired) else 0
-    rest = len(count) - last
-    expected = rest * float(count[:last].mean(dtype=np.float64)) if last else 0.0
-    if expected <= SURE or rest < shortest * len(count):
-        return ""
-    return f"{last / frame_rate:.4g} of {len(count) / frame_rate:.4g} s, where {expected:.0f} spikes are expected"
+def _silent(count: NDArray[np.generic], frame_rate: float) -> list[tuple[str, float, bool]]:
+    """Silences, in words, their share of all time, and whether each is at an end."""
+    n, fired = len(count), np.flatnonzero(count)
+    edges = np.concatenate([[0], fired, [n]])
+    found = []
+    for i, expected in silences(fired.astype(float), n, float(count.sum(dtype=np.float64))):
+        start, stop = (edges[i] + (i > 0)) / frame_rate, edges[i + 1] / frame_rate
+        when = f"before {stop:.4g}" if i == 0 else f"after {start:.4g}" if i == len(fired) else f"from {start:.4g} to {stop:.4g}"
+        words = f"{when} of {n / frame_rate:.4g} s, where {expected:.0f} spikes are expected"
+        found.append((words, (stop - start) * frame_rate / n, i in {0, len(fired)}))
+    return found
 
 
 def scales(moments: Mapping[str, Moments], unit: str, places: Mapping[str, str]) -> None:
@@ -69,9 +72,11 @@ def scales(moments: Mapping[str, Moments], unit: str, places: Mapping[str, str])
         if not same and other.std and shift > OTHER:
             factor, own = _factor(one, other), name.partition("/")[0]
             key = name if own == unit.partition("/")[0] else own
+            around = abs(factor * other.mean - one.mean) > OTHER * one.std
+            shifted = " Its values stand around another mean even so: add what is missing in the file." if around else ""
             raise RecordingError(
                 f"{places[name]}: expected luminance on the scale of {unit}, found {found}. If both are the same light, set "
-                f"ingest.scale to {{{key}: {factor:g}}}."
+                f"ingest.scale to {{{key}: {factor:g}}}.{shifted}"
             )
         if not same or shift > SHIFTED:
             warn(f"{places[name]}: the movie has {found}. Is that the light that was shown?")
@@ -106,11 +111,13 @@ def cut_off(
     lag
         ``ingest.response_lag``.
     """
-    early, late = lag + TOO_EARLY, round(LONGER * history)
+    early, late = lag + TOO_EARLY, max(round(LONGER * history), history + 2)
     kernel = np.abs(temporal_kernels(trace, response, early, late))
     null = temporal_kernels(trace, np.roll(response, response.shape[1] // 2, axis=1), early, late).std(axis=1, keepdims=True)
     above = (kernel > SHARE * kernel.max(axis=1, keepdims=True)) & (kernel > CLEAR * null)
-    clear = above & (np.roll(above, 1, axis=1) | np.roll(above, -1, axis=1))  # one lag alone is noise
+    beside = np.pad(above, ((0, 0), (1, 1)))
+    main = kernel > MAIN * kernel.max(axis=1, keepdims=True)
+    clear = above & (main | beside[:, :-2] | beside[:, 2:])  # one small lag alone is noise
     before = [cell for cell, own in zip(cells, clear, strict=True) if own[:early].any()]
     after = [cell for cell, own in zip(cells, clear, strict=True) if own[early + history :].any()]
     if before:

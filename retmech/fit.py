@@ -98,7 +98,7 @@ def _short(ingest: Mapping[str, Any], name: str, settings: Mapping[str, Any], se
         for part, frames in (("validation part", block * ingest["validation_fraction"]), ("test movie", test)):
             if frames is not None and frames <= history:
                 asked = f"train.{name}.history = {settings['history']:g} ms, {history} frames"
-                yield f"{asked}: the {part} of {stimulus} has only {frames:.0f}"
+                yield f"{asked}: the {part} of {stimulus} has only {max(frames, 0):.0f}"
 
 
 @cache

@@ -205,7 +205,7 @@ def spike_triggered_average(
 
 
 def temporal_kernels(
-    trace: NDArray[np.floating], response: NDArray[np.floating], before: int, after: int, ridge: float = 0.1
+    trace: NDArray[np.floating], response: NDArray[np.floating], before: int, after: int, ridge: float = 0.01
 ) -> FloatArray:
     """Linear filters by which traces drive responses, correlations within the traces taken out.
 

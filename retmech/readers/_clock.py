@@ -40,6 +40,7 @@ SAMPLE = 1500  # onsets by which rates are judged
 WINDOW = 64  # onsets over which coherence is taken
 LEAST = 3  # onsets of a run
 NO_CLOCK = 0.5  # cost for each onset above which there is none
+SPREAD = 0.3  # frames; onsets at random times scatter as much around any clock
 BROKEN = 0.02  # breaks for each frame, likewise, if they are more than ten
 
 
@@ -127,7 +128,8 @@ def frame_period(presentations: Sequence[Times], place: str) -> float:
     best = min(costs, key=lambda period: costs[period], default=0.0)
     clocks = [frame_clock(onsets, best) for onsets in samples] if best else []
     frames, broken = sum(map(len, samples)), sum(len(clock.runs) for clock in clocks) - len(clocks)
-    if not best or costs[best] > NO_CLOCK or broken > max(BROKEN * frames, 10):
+    scatter = max((clock.scatter for clock in clocks), default=0.0)
+    if not best or costs[best] > NO_CLOCK or scatter > SPREAD or broken > max(BROKEN * frames, 10):
         raise RecordingError(
             f"{place}: expected frames that follow each other at one rate, found onsets at uneven times. If frames stayed for "
             "times of their own, repeat each in the movie for every refresh of the screen, and give the onset of each."

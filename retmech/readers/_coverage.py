@@ -12,6 +12,9 @@ from retmech.readers._clock import FrameClock, Times
 Span = tuple[float, float]
 
 SURE = 50.0  # spikes that are expected in a time without any before it counts as not recorded
+FEW = 5  # silences that may be no chance; cells that fire in bursts are silent again and again
+LONGER = 5.0  # times as long as all others
+TWICE = 0.01  # of a cell's spikes, that come at the time of the one before them
 APART = 3.0  # ratio of two firing rates that are not those of one retina
 SLOW = 1.0  # Hz; no cell of a retina is as slow as all are whose times are in a smaller unit
 UNITS = {
@@ -37,21 +40,31 @@ class Recorded:
     observed: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     def ended(self, spikes: Sequence[Times], movies: Sequence[Span], place: str) -> "Recorded":
-        """Return this with what lies before the first and after the last spike of all cells, where that is no chance."""
+        """Return this with what lies before the first and after the last spike of all cells, where that is no chance.
+
+        Other silences of all cells are said.
+        """
         fired = np.sort(np.concatenate([*spikes, np.empty(0)]))
-        if not len(fired):
-            return self
-        first, last = float(fired[0]), float(fired[-1])
-        within = _inside(fired, movies)
-        lasted = _overlap(movies, (first, last))
-        rate = within / lasted if lasted > 0 else 0.0
+        shown = _merged(movies)
+        starts, stops = np.array(shown).T
+        which = np.searchsorted(starts, fired, side="right") - 1
+        seen = (which >= 0) & (fired < stops[which])
+        at = (np.cumsum(stops - starts) - stops)[which[seen]] + fired[seen]  # s of movies
         gaps = list(self.gaps)
-        before, after = f"no cell fires before {first:.6g} s", f"no cell fires after {last:.6g} s"
-        for gap, words in (((-np.inf, first), before), ((last, np.inf), after)):
-            expected = rate * _overlap(movies, gap)
-            if expected > SURE:
-                warn(f"{place}: {words}, where {expected:.0f} spikes are expected: that time counts as not recorded.")
-                gaps.append((*gap, words))
+        for i, expected in silences(at, float((stops - starts).sum()), len(at)):
+            start, stop = (float(edge) for edge in np.concatenate([starts[:1], fired[seen], stops[-1:]])[i : i + 2])
+            if start <= fired[0] <= stop:
+                gap, words = (-np.inf, float(fired[0])), f"no cell fires before {fired[0]:.6g} s"
+            elif start <= fired[-1] <= stop:
+                gap, words = (float(fired[-1]), np.inf), f"no cell fires after {fired[-1]:.6g} s"
+            else:
+                warn(
+                    f"{place}: no cell fires from {start:.6g} to {stop:.6g} s, where {expected:.0f} spikes are expected. Was "
+                    "that time recorded?"
+                )
+                continue
+            warn(f"{place}: {words}, where {expected:.0f} spikes are expected: that time counts as not recorded.")
+            gaps.append((*gap, words))
         return replace(self, gaps=tuple(gaps))
 
     def of(self, clock: FrameClock) -> FrameClock:
@@ -73,10 +86,38 @@ class Recorded:
         """Cell -> why it cannot be used: it was not observed throughout the movies."""
         found = {}
         for cell, spans in self.observed.items():
-            missing = sum(b - a for a, b in movies) - sum(_overlap(movies, span) for span in spans)
-            if missing > tolerance * len(movies):
-                found[cell] = f"not observed for {missing:.4g} s of the movies"
+            apart = _merged(spans)
+            missing = np.array([stop - start - _overlap(apart, (start, stop)) for start, stop in movies])
+            if (missing > tolerance).any():
+                found[cell] = f"not observed for {missing[missing > tolerance].sum():.4g} s of the movies"
         return found
+
+
+def silences(at: Times, total: float, spikes: float) -> list[tuple[int, float]]:
+    """Return before which spikes there is a silence that is no chance, and how many spikes are expected in it.
+
+    Parameters
+    ----------
+    at
+        When there were spikes, in order, from 0 to ``total``.
+    spikes
+        How many there were.
+    """
+    lasted = np.diff(np.concatenate([[0.0], at, [total]]))
+    rate = spikes / (total - lasted.max()) if lasted.max() < total else 0.0
+    usual = np.sort(lasted)[-FEW] if len(lasted) >= FEW else 0.0
+    return [(int(i), float(rate * lasted[i])) for i in np.flatnonzero((lasted * rate > SURE) & (lasted > LONGER * usual))]
+
+
+def check_once(spikes: Mapping[str, Times], place: str) -> None:
+    """Warn of cells with several spikes at one time: they were read twice, or their times were rounded."""
+    for cell, times in spikes.items():
+        twice = int(np.count_nonzero(np.diff(times) == 0))
+        if twice > TWICE * len(times):
+            warn(
+                f"{place}: {cell}: {twice} of {len(times)} spikes come at the time of the one before them. Are the times "
+                "rounded, or the spikes read twice?"
+            )
 
 
 def check_order(presentations: Sequence[Span], training: Sequence[Span], tolerance: float, place: str) -> None:
@@ -132,6 +173,17 @@ def _unit(ratio: float, frame_rate: float) -> str:
     units = {**UNITS, "frames": frame_rate}
     near = {unit: abs(np.log(ratio / size)) for unit, size in units.items() if 0.4 < ratio / size < 1.5}
     return min(near, key=lambda unit: near[unit]) if near else ""
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    """The same time in spans that follow each other."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found
 
 
 def _inside(times: Times, spans: Sequence[Span]) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field
 from retmech.errors import RecordingError, note, warn
 from retmech.quality import smoothed_rate
 from retmech.readers._clock import FrameClock, Times, frame_clock, frame_period
-from retmech.readers._coverage import Recorded, check_order, check_unit
+from retmech.readers._coverage import Recorded, check_once, check_order, check_unit
 from retmech.readers._files import safe_names
 from retmech.readers._raw import SAME_RATE, Movie, RawPart, RawRecording
 from retmech.settings import IngestSettings
@@ -123,6 +123,18 @@ def plausible(rate: float, place: str) -> float:
     return rate
 
 
+def rate_about(onsets: NDArray[np.generic], place: str) -> float:
+    """Return the frame rate that the first onsets of a movie say, whose pauses are no frames, Hz.
+
+    Raises
+    ------
+    RecordingError
+        If they follow no clock, or one that no movie has.
+    """
+    known = ordered(onsets[np.isfinite(onsets)], place)
+    return plausible(1 / frame_period([known], place), place)
+
+
 def rate_of(clocks: Sequence[FrameClock]) -> float:
     """Frames per second, Hz: frame intervals over the time that they took."""
     return float(round(sum(clock.shown for clock in clocks) / sum(clock.lasted for clock in clocks), 6))
@@ -226,6 +238,7 @@ def from_events(
     whole = [] if test is None else _whole(test)
     movies = [*clock.spans, *(span for row in whole for span in row.spans)]
     check_unit(list(spikes.values()), movies, own, place)
+    check_once(spikes, place)
     recorded = recorded.ended(list(spikes.values()), movies, place)
     clock = recorded.of(clock)
     if not clock.runs:
@@ -235,7 +248,7 @@ def from_events(
     kept = [] if test is None else _presented(test, whole, recorded)
     if test is not None:
         check_order([row.spans[0] for row in kept], clock.spans, clock.period / 2, test.place)
-        _check_rate(test, rate_of(kept), own, settings)
+        tested_at = _test_rate(test, rate_of(kept), own, settings)
     rate = settings.frame_rate or own
     names = list(spikes)
     cells = safe_names(names, place)
@@ -245,7 +258,7 @@ def from_events(
     part = _trained(train, clock, times, rate, settings.rate_width)
     tested, trials = None, np.empty((0, len(times), 0), np.float32)
     if test is not None:
-        tested, trials = _tested(test, kept, times, rate, settings.rate_width)
+        tested, trials = _tested(test, kept, times, rate, settings.rate_width, _ratio(rate, tested_at))
     return RawRecording(rate, cells, part, tested, trials, times, names, excluded)
 
 
@@ -269,13 +282,12 @@ def _trained(train: Shown, clock: FrameClock, times: Sequence[Times], rate: floa
 
 
 def _tested(
-    test: Shown, clocks: Sequence[FrameClock], times: Sequence[Times], rate: float, width: float
+    test: Shown, clocks: Sequence[FrameClock], times: Sequence[Times], rate: float, width: float, ratio: float
 ) -> tuple[RawPart, NDArray[np.float32]]:
     """The test movie, and the rates (trial, cell, time) in each presentation."""
     say(clocks, test.place)
     left_out = len(test.onsets) - len(clocks)
     start, stop = max(c.runs[0][0] for c in clocks), min(c.runs[0][1] for c in clocks)
-    ratio = _ratio(rate, rate_of(clocks))
     bins = [bins_of_frames(clock, start, stop, ratio) for clock in clocks]
     count = np.stack([counted(times, own.edges) for own in bins])
     duration = np.stack([np.diff(own.edges)[:, 0] for own in bins])
@@ -320,16 +332,23 @@ def _presented(test: Shown, whole: Sequence[FrameClock], recorded: Recorded) -> 
     return kept
 
 
-def _check_rate(test: Shown, found: float, own: float, settings: EventSettings) -> None:
-    """Refuse a test movie at another rate than the training movie's, unless both are brought to one."""
+def _test_rate(test: Shown, found: float, own: float, settings: EventSettings) -> float:
+    """Return the rate of a test movie: the training movie's, where a presentation is too short to tell them apart.
+
+    Raises
+    ------
+    RecordingError
+        If it has another rate than the training movie, unless both are brought to one.
+    """
     off = abs(found / own - 1)
     if off <= SAME_RATE or off * test.onsets.shape[1] < 1:
-        return
+        return own
     if settings.frame_rate is None:
         raise RecordingError(
             f"{test.place}: expected {own:g} frames per second as in training, found {found:g}. "
             "Set ingest.frame_rate to the rate that both are to have."
         )
+    return found
 
 
 def _ratio(rate: float, own: float) -> float:

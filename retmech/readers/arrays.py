@@ -14,7 +14,7 @@ import numpy as np
 from retmech.errors import RecordingError
 from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spike_checks
 from retmech.readers._raw import LAST, NO_TEST, Check, Header, RawRecording
-from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, plausible
+from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, rate_about
 
 HEAD = 1000  # frames that tell about how fast a movie is
 PARTS = ("train", "test")
@@ -51,11 +51,10 @@ def header(path: Path, settings: EventSettings, stimulus_class: str = "") -> Hea
     """Return what the files say of their sizes."""
     train, test = shown_movies(path, settings)
     own = path / "spikes"
-    known = train.onsets[np.isfinite(train.onsets)]
     return Header(
         (train.movie.shape[1], train.movie.shape[2]),
         len(list(own.iterdir())) if own.is_dir() and not (path / "spikes.csv").exists() else None,
-        plausible(float(1 / np.mean(np.diff(known[:HEAD]))), train.place),
+        rate_about(train.onsets[:HEAD], train.place),
         len(train.movie),
         None if test is None else len(test.movie),
     )

@@ -23,7 +23,7 @@ from retmech.readers._coverage import Recorded
 from retmech.readers._files import inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
 from retmech.readers._raw import LARGEST, LAST, NO_TEST, Check, Header, Movie, RawRecording, checked_movie, unreadable
-from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, plausible
+from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, plausible, rate_about
 
 HEAD = 1000  # frames that tell about how fast a movie is
 SAME_LENGTH = 0.02  # relative difference of two lengths that are one
@@ -86,18 +86,15 @@ def header(path: Path, settings: Config, stimulus_class: str = "") -> Header | N
         shapes = [source.dataset(data, 3).shape for data in stored]
         times, rate = stored[0].replace("/data", "/timestamps"), stored[0].replace("/data", "/starting_time")
         if source.has(times):
-            onsets = source.dataset(times, 1)[:HEAD]
-            rate_of_movie = (len(onsets) - 1) / float(onsets[-1] - onsets[0])
+            rate_of_movie = rate_about(source.dataset(times, 1)[:HEAD], f"{path}: {names[0]}")
         elif rate in source.file:
-            rate_of_movie = float(source.file[rate].attrs["rate"])
+            rate_of_movie = plausible(float(source.file[rate].attrs.get("rate", np.nan)), f"{path}: {names[0]}")
         else:
             return None
         cells = source.dataset("units/id", 1).shape[0] if source.has("units/id") else None
     _, width, height = shapes[0]
     shape = (height, width) if settings.axes == "xy" else (width, height)
-    return Header(
-        shape, cells, plausible(rate_of_movie, f"{path}: {names[0]}"), shapes[0][0], shapes[1][0] if shapes[1:] else None
-    )
+    return Header(shape, cells, rate_of_movie, shapes[0][0], shapes[1][0] if shapes[1:] else None)
 
 
 def checks(path: Path, settings: Config, stimulus_class: str = "") -> Iterator[Check]:
@@ -153,6 +150,10 @@ class _Session:
         for i in range(0 if invalid is None else len(invalid)):
             tags = ", ".join(map(str, invalid["tags"][i])) if "tags" in invalid.colnames else ""
             start, stop = float(invalid["start_time"][i]), float(invalid["stop_time"][i])
+            if not start <= stop:
+                raise RecordingError(
+                    f"{self.place('invalid_times')}: expected start before stop, found {start:.6g}, {stop:.6g} s."
+                )
             words = f"invalid_times has {start:.6g} to {stop:.6g} s" + (f" ({tags})" if tags else "")
             warn(f"{self.path}: {words}: that time is left out.")
             gaps.append((start, stop, words))
@@ -298,21 +299,31 @@ class _Session:
             )
         intervals = there.get("epochs") if intervals is None else intervals
         if intervals is None:
+            named = [table for table, other in there.items() if _rows_of(other, settings.column, name).any()]
+            if named:
+                warn(f"{place}: there is none, but {', '.join(named)} has rows of {name!r}. Set ingest.repeats to take them.")
             return None
         start, stop = (np.asarray(intervals[column][:], np.float64) for column in ("start_time", "stop_time"))
         lasts = (onsets[-1] - onsets[0]) * len(onsets) / (len(onsets) - 1)  # s
         if settings.column in intervals.colnames:
-            ours = np.array([_says(value, name) for value in intervals[settings.column][:]], bool)
+            ours = _rows_of(intervals, settings.column, name)
             if not ours.any():
                 raise RecordingError(f"{place}: expected rows whose {settings.column} is {name!r}, found none.")
             start, stop = start[ours], stop[ours]
         else:
             self._check_lengths(name, train, stop - start, lasts, intervals.colnames)
         order = np.argsort(start, kind="stable")
-        shown = onsets - onsets[0]
-        rows = ordered(start[order], place)[:, None] + shown
+        lengths, shown = (stop - start)[order, None], onsets - onsets[0]
         tolerance = lasts / len(onsets) / 2
-        rows[shown + 2 * tolerance > (stop - start)[order, None] + tolerance] = np.nan
+        longest = float(np.nanmax(lengths, initial=0.0))
+        if longest > lasts + 4 * tolerance:
+            warn(
+                f"{place}: rows that are presentations of {name!r} last up to {longest:.4g} s, the movie {lasts:.4g} s. It is "
+                "taken to begin with the row."
+            )
+        rows = ordered(start[order], place)[:, None] + shown
+        aborted = lengths < shown[-1] - tolerance  # a row stops when the last frame went or, in other files, when it came on
+        rows[aborted & (shown + tolerance > lengths)] = np.nan
         return rows
 
     def _check_lengths(self, name: str, train: str, lengths: Times, lasts: float, columns: Sequence[str]) -> None:
@@ -325,6 +336,12 @@ class _Session:
                 f"presentations of {name!r}, or rows that are all as long as that movie ({lasts:.4g} s), found {found}. Columns: "
                 f"{', '.join(columns)}. Set ingest.column to the one that names the movie, or ingest.repeats to another table."
             )
+
+
+def _rows_of(intervals: Any, column: str, name: str) -> NDArray[np.bool_]:
+    """Which rows of a table have a movie's name in a column."""
+    values = intervals[column][:] if column in intervals.colnames else []
+    return np.array([_says(value, name) for value in values], bool)
 
 
 def _says(value: Any, name: str) -> bool:

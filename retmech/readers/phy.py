@@ -151,9 +151,11 @@ def _labels(folder: Path) -> dict[str, str]:
 
 
 def _table(path: Path, column: str) -> dict[str, str]:
-    """One column of a table of clusters, whose columns are parted by tabs whatever the file's name says."""
+    """One column of a table of clusters, whose columns are parted by tabs or commas whatever the file's name says."""
     try:
-        rows = pd.read_csv(inside(path, path.parent), sep="\t", dtype=str, keep_default_na=False)
+        with inside(path, path.parent).open(encoding="utf-8-sig") as file:
+            parted = "\t" if "\t" in file.readline() else ","
+        rows = pd.read_csv(path, sep=parted, dtype=str, keep_default_na=False)
     except RecordingError:
         raise
     except Exception as error:

@@ -18,7 +18,7 @@ from retmech.quality import pearson, smoothed_rate
 from retmech.readers._clock import frame_clock, frame_period
 from retmech.readers._hdf5 import Source, opened
 from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, Header, RawPart, RawRecording
-from retmech.readers._timing import in_words, ordered, plausible, rate_of, say
+from retmech.readers._timing import in_words, ordered, plausible, rate_about, rate_of, say
 from retmech.settings import IngestSettings
 
 HEAD = 1000  # frames that tell about how fast a movie is
@@ -52,10 +52,9 @@ def header(path: Path, settings: IngestSettings, stimulus_class: str = "") -> He
     """Return what the datasets say of their sizes."""
     with opened(path) as source:
         movie, count = source.dataset("train/stimulus", 3).shape, source.dataset("train/response/binned", 2).shape
-        time = source.dataset("train/time", 1)[:HEAD].astype(np.float64)
+        rate = rate_about(source.dataset("train/time", 1)[:HEAD], f"{path}: train/time")
         test = None if settings.test == LAST else source.dataset("test/stimulus", 3).shape[0]
-    rate = (len(time) - 1) / (time[-1] - time[0]) if len(time) > 1 and time[-1] > time[0] else np.nan
-    return Header(movie[1:], count[0], plausible(float(rate), f"{path}: train/time"), movie[0], test)
+    return Header(movie[1:], count[0], rate, movie[0], test)
 
 
 def checks(path: Path, settings: IngestSettings, stimulus_class: str = "") -> Iterator[Check]:

@@ -178,3 +178,18 @@ def test_presentations_share_one_interval() -> None:
 def test_onsets_without_a_clock_are_refused(stored: np.ndarray) -> None:
     with pytest.raises(RecordingError, match=r"here: expected .*frames that follow each other"):
         clock_of(stored)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("rate", [24, 60, 75, 120])
+def test_frames_dropped_at_random_do_not_make_a_slower_clock(share: float, rate: float) -> None:
+    """The rate is right, or there is none: every tenth frame that stays for two is no clock that is ten percent slower."""
+    for seed in range(3):
+        dropped = np.random.default_rng(seed).random(3000) < share
+        stored = 10 + (np.arange(3000) + np.cumsum(dropped)) / rate
+        try:
+            clock = clock_of(stored)
+        except RecordingError:
+            assert share >= 0.1
+        else:
+            assert clock.shown / clock.lasted == pytest.approx(rate, rel=2e-4)

@@ -1,5 +1,6 @@
 """What was recorded of what was shown: no time without a recording is read as silence, no other movie as a presentation."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,45 @@ def test_a_presentation_whose_row_stops_early_is_left_out(session: Session, tmp_
     assert "ended after 70 of 220 frames" in said
 
 
+def test_a_row_that_stops_when_the_last_frame_comes_on_is_whole(session: Session, tmp_path: Path) -> None:
+    """As files have it whose ``stop_time`` is the last of the timestamps."""
+    rows = [(start, stop - 1 / RATE, name) for start, stop, name in presentations(session)]
+    raw, said = read_nwb(nwb_file(tmp_path / "a.nwb", session, rows=rows))
+    assert len(raw.trial_rate) == 4
+    assert said == ""
+
+
+def test_rows_that_are_longer_than_the_movie_are_said(session: Session, tmp_path: Path) -> None:
+    """They may begin before the movie does: nothing says when."""
+    rows = [(start - 0.05, stop, name) for start, stop, name in presentations(session)]
+    _, said = read_nwb(nwb_file(tmp_path / "a.nwb", session, rows=rows))
+    assert "last up to 2.25 s, the movie 2.2 s. It is taken to begin with the row." in said
+
+
+def test_a_table_of_presentations_that_is_not_looked_at_is_said(session: Session, tmp_path: Path) -> None:
+    def edit(file: pynwb.NWBFile) -> None:
+        table = pynwb.epoch.TimeIntervals(name="shown", description="movies")
+        table.add_column("stimulus", "movie")
+        for start, stop, name in presentations(session):
+            table.add_interval(start_time=start, stop_time=stop, stimulus=name)
+        file.add_time_intervals(table)
+
+    path = nwb_file(tmp_path / "a.nwb", session, column=None, rows=[], edit=edit)
+    raw, said = read_nwb(path)
+    assert len(raw.trial_rate) == 1
+    assert "shown has rows of 'noise_test'. Set ingest.repeats to take them." in said
+    raw, said = read_nwb(path, repeats="shown")
+    assert len(raw.trial_rate) == 4
+    assert said == ""
+
+
+def test_invalid_times_that_stop_before_they_start_are_refused(session: Session, tmp_path: Path) -> None:
+    for stop in (2.0, np.nan):
+        path = nwb_file(tmp_path / "a.nwb", session, edit=lambda file, stop=stop: file.add_invalid_time_interval(3.5, stop))
+        with pytest.raises(RecordingError, match=r"invalid_times: expected start before stop, found 3\.5, "):
+            read_nwb(path)
+
+
 def test_invalid_times_are_no_silence(session: Session, tmp_path: Path) -> None:
     def edit(file: pynwb.NWBFile) -> None:
         file.add_invalid_time_interval(start_time=3.5, stop_time=5.5, tags=["amplifier off"])
@@ -237,6 +277,12 @@ def test_a_cell_that_was_observed_in_part_is_left_out_with_that_reason(session: 
     assert tree["included"].values.tolist() == [1, 0, 1]
     # 4 s of the training movie, and all presentations
     assert tree["exclusion"].values.tolist()[1] == "noise: not observed for 12.8 s of the movies"
+
+
+def test_observed_times_that_overlap_count_once(session: Session, tmp_path: Path) -> None:
+    observed = {cell: {"obs_intervals": [[0.0, 30.0]] if i else [[0.0, 6.5]] * 9} for i, cell in enumerate(session.cells)}
+    raw, _ = read_nwb(nwb_file(tmp_path / "a.nwb", session, observed=observed))
+    assert raw.excluded == {"cell01": "not observed for 12.8 s of the movies"}
 
 
 def test_names_of_nwb_units_get_safe_and_are_kept(session: Session, tmp_path: Path) -> None:
@@ -294,6 +340,53 @@ def test_a_training_movie_of_which_only_the_beginning_was_recorded_is_refused_wi
     assert "that time counts as not recorded" in said
 
 
+def test_a_pause_of_the_recording_is_said(session: Session, folder: Path) -> None:
+    """No cell fires for three seconds of training, or in one presentation."""
+    _, test = session.onsets()
+    for start, stop in ((4.0, 7.0), (test[1, 0], test[1, -1])):
+        kept = {cell: times[(times < start) | (times > stop)] for cell, times in session.spikes().items()}
+        write_spikes(folder, kept)
+        _, said = heard(lambda: arrays.read(folder, arrays.Config()))
+        found = re.search(r"no cell fires from ([\d.]+) to ([\d.]+) s, .* Was that time recorded\?", said)
+        assert found is not None
+        np.testing.assert_allclose([float(found[1]), float(found[2])], [start, stop], atol=0.9)
+
+
+def test_a_cell_that_fires_in_bursts_has_no_silence(session: Session, folder: Path) -> None:
+    """Many spikes are expected between two of its bursts, and after the last one."""
+    one = formats.session(6000)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        bursts = np.cumsum(rng.uniform(1, 7, 30))
+        times = np.sort((bursts[:, None] + 0.01 * np.arange(25)).ravel())
+        formats.arrays(folder, one)
+        write_spikes(folder, dict.fromkeys(one.cells, times))
+        _, said = heard(lambda: arrays.read(folder, arrays.Config(test="last")))
+        assert "no cell fires" not in said
+
+
+def test_spikes_that_were_read_twice_are_said(session: Session, folder: Path) -> None:
+    spikes = session.spikes()
+    write_spikes(folder, spikes | {"cell02": np.repeat(spikes["cell02"], 2)})
+    _, said = heard(lambda: arrays.read(folder, arrays.Config()))
+    n = len(spikes["cell02"])
+    assert f"cell02: {n} of {2 * n} spikes come at the time of the one before them" in said
+
+
+def test_presentations_too_short_to_have_a_rate_have_that_of_training(session: Session, folder: Path) -> None:
+    """In whole milliseconds five frames of 60 Hz last 0.084 s or 0.083."""
+    frames = np.arange(900) / 60
+    np.save(folder / "train_frames.npy", 1.5 + frames)
+    np.save(folder / "test_movie.npy", session.test[:5])
+    np.save(folder / "test_frames.npy", np.round(20 + np.arange(30)[:, None] + frames[:5], 3))
+    write_spikes(folder, dict.fromkeys(session.cells, np.arange(1.5, 50, 0.05)))
+    raw, _ = heard(lambda: arrays.read(folder, arrays.Config()))
+    assert raw.frame_rate == pytest.approx(60)
+    assert raw.trial_rate.shape == (30, 3, 5)
+    assert raw.test is not None
+    np.testing.assert_array_equal(raw.test.stimulus.frames(0, 5), session.test[:5])
+
+
 @pytest.mark.parametrize("reader", ["stanford", "openretina"])
 def test_counts_that_end_early_are_said(reader: str, tmp_path: Path) -> None:
     one = formats.session(2000)
@@ -316,6 +409,11 @@ def test_a_cell_that_was_lost_is_said(session: Session, folder: Path) -> None:
     with warnings_heard() as warnings:
         ingest({"noise": raw}, arrays.Config(**CUT))
     assert any("noise, training: cell02 does not fire after" in said and "Was it lost?" in said for said in warnings)
+    one.count[1] = one.count[1, ::-1]
+    raw = arrays.read(formats.arrays(folder, one), arrays.Config())
+    with warnings_heard() as warnings:
+        ingest({"noise": raw}, arrays.Config(**CUT))
+    assert any("noise, training: cell02 does not fire before" in said for said in warnings)
 
 
 # Validation says it

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from retmech import doubts
 from retmech.errors import RecordingError, warnings_heard
 from retmech.readers import arrays, nwb, openretina, phy, stanford
 from retmech.readers._raw import Movie, RawPart, RawRecording
@@ -65,6 +66,21 @@ def test_a_class_on_another_scale_is_refused(session: Session, tmp_path: Path) -
         ingested(both, scale={"white": 255})
 
 
+def test_contrasts_around_zero_lack_their_mean(session: Session, tmp_path: Path) -> None:
+    """No factor makes luminance of -1 to 1."""
+    raw = raw_of(session, tmp_path)
+    frames = raw.train.stimulus.frames(0, len(raw.train.stimulus)).astype(np.float32)
+    both = {
+        "naturalscene": raw,
+        "whitenoise": replace(raw, train=replace(raw.train, stimulus=Movie.of(frames / 128 - 1, "here"))),
+    }
+    with pytest.raises(RecordingError, match="stand around another mean even so: add what is missing"):
+        ingested(both)
+    both["whitenoise"] = replace(raw, train=replace(raw.train, stimulus=Movie.of(frames - 128, "here")))
+    _, said = ingested(both)
+    assert "here: the movie has mean" in said
+
+
 def test_low_contrast_is_no_other_scale(session: Session, tmp_path: Path) -> None:
     raw = raw_of(session, tmp_path)
     frames = raw.test.stimulus.frames(0, len(raw.test.stimulus)).astype(np.float32)
@@ -111,6 +127,27 @@ def test_receptive_fields_that_are_cut_off_are_said(
     _, said = ingested({"noise": raw}, **settings)
     assert message in said
     assert bool(said) == bool(message)
+
+
+def test_a_main_lobe_of_one_bin_is_missed_too(tmp_path: Path) -> None:
+    """At 30 Hz a receptive field's first lobe may be one bin."""
+    rng = np.random.default_rng(0)
+    trace = rng.normal(size=(1, 6000))
+    response = np.convolve(trace[0], [0, 1, -0.1, -0.3, -0.3])[:6000][None] + rng.normal(size=(1, 6000))
+    with warnings_heard() as warnings:
+        doubts.cut_off("noise", trace, np.roll(response, -3, axis=1), ["a"], 12, 3, 30.0)
+    assert any("response_lag = 1 would fit" in said for said in warnings)
+
+
+def test_images_that_stay_do_not_smear_a_receptive_field_over_lag_0() -> None:
+    """Flashed images: a new one each second, a response 50 ms later."""
+    rng = np.random.default_rng(0)
+    trace = np.repeat(rng.normal(size=(3, 360)), 60, axis=1)
+    kernel = np.array([0, 0, 0.5, 1, 0.5, -0.2, -0.6, -0.6, -0.3, -0.1])
+    drive = np.array([np.convolve(own, kernel)[: len(own)] for own in trace])
+    with warnings_heard() as warnings:
+        doubts.cut_off("scenes", trace, drive[:, 1:], ["a", "b", "c"], 24, 1, 60.0)
+    assert not warnings
 
 
 # No repeated movie

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from retmech.config import validate
-from retmech.errors import ConfigError
+from retmech.errors import ConfigError, RecordingError
 from retmech.fit import check_recordings
 from retmech.readers import arrays, nwb, openretina, phy, stanford
 from retmech.readers._raw import Header
@@ -33,6 +34,24 @@ def test_the_head_of_every_format_says_how_large_it_is(form: str, tmp_path: Path
     read, cells = HEADERS[form]
     found = read(tmp_path, formats.session())
     assert found == Header((8, 6), cells, pytest.approx(RATE, rel=1e-4), 900, 220)
+
+
+def test_pauses_at_the_beginning_make_no_slower_movie(tmp_path: Path) -> None:
+    """As where a test movie is shown between the parts of the training movie."""
+    folder = formats.arrays(tmp_path / "plain", formats.session())
+    onsets, _ = formats.session().onsets()
+    np.save(folder / "train_frames.npy", onsets + 10 * np.repeat(np.arange(9), 100))
+    assert arrays.header(folder, arrays.Config()).frame_rate == pytest.approx(RATE, rel=1e-3)
+
+
+@pytest.mark.parametrize("times", [np.ones(900), np.full(900, np.nan), np.array([1.0])])
+def test_times_of_no_movie_are_refused_by_name(times: np.ndarray, tmp_path: Path) -> None:
+    path = formats.nwb(tmp_path / "session.nwb", formats.session())
+    with h5py.File(path, "a") as file:
+        del file["stimulus/presentation/noise_train/timestamps"]
+        file["stimulus/presentation/noise_train/timestamps"] = times
+    with pytest.raises(RecordingError, match=r"session\.nwb: noise_train: expected"):
+        nwb.header(path, nwb.Config(), "noise")
 
 
 def config(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -105,10 +105,11 @@ def test_of_two_tables_that_disagree_the_newer_is_taken_and_said(newest: str, se
     assert f"{newest}, which was written last" in said
 
 
-def test_tables_of_old_versions_are_read(session: Session, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parted", ["\t", ","])
+def test_tables_of_old_versions_are_read(parted: str, session: Session, tmp_path: Path) -> None:
     folder = formats.phy(tmp_path / "sorted", session)
     (folder / "phy/cluster_group.tsv").unlink()
-    (folder / "phy/cluster_groups.csv").write_text(GROUPS)
+    (folder / "phy/cluster_groups.csv").write_text(GROUPS.replace("\t", parted))
     assert phy.read(folder, phy.Config()).cells == ["unit1", "unit10"]
     assert phy.read(folder, phy.Config(groups=["mua"])).cells == ["unit2"]
 
