@@ -65,20 +65,23 @@ def scales(moments: Mapping[str, Moments], unit: str, places: Mapping[str, str])
         With the factor that would bring a movie to the scale of the others.
     """
     one = moments[unit]
+
+    def same_scale(other: Moments) -> bool:
+        return one.std < FAR * other.std and other.std < FAR * one.std
+
     for name, other in moments.items():
         shift = abs(other.mean - one.mean) / max(one.std, other.std)
         found = f"mean {other.mean:.4g} and sd {other.std:.4g}, where {unit} has {one.mean:.4g} and {one.std:.4g}"
-        same = one.std < FAR * other.std and other.std < FAR * one.std
-        if not same and other.std and shift > OTHER:
+        if not same_scale(other) and other.std and shift > OTHER:
             factor, own = _factor(one, other), name.partition("/")[0]
-            key = name if own == unit.partition("/")[0] else own
+            key = name if same_scale(moments[f"{own}/train"]) else own
             around = abs(factor * other.mean - one.mean) > OTHER * one.std
             shifted = " Its values stand around another mean even so: add what is missing in the file." if around else ""
             raise RecordingError(
                 f"{places[name]}: expected luminance on the scale of {unit}, found {found}. If both are the same light, set "
                 f"ingest.scale to {{{key}: {factor:g}}}.{shifted}"
             )
-        if not same or shift > SHIFTED:
+        if not same_scale(other) or shift > SHIFTED:
             warn(f"{places[name]}: the movie has {found}. Is that the light that was shown?")
 
 
@@ -118,6 +121,9 @@ def cut_off(
     beside = np.pad(above, ((0, 0), (1, 1)))
     main = kernel > MAIN * kernel.max(axis=1, keepdims=True)
     clear = above & (main | beside[:, :-2] | beside[:, 2:])  # one small lag alone is noise
+    if not clear.any():
+        span = f"{1e3 * late / frame_rate:.4g} ms"
+        warn(f"{name}: no cell responds to its pixel within {span}. Do the responses belong to this movie?")
     before = [cell for cell, own in zip(cells, clear, strict=True) if own[:early].any()]
     after = [cell for cell, own in zip(cells, clear, strict=True) if own[early + history :].any()]
     if before:

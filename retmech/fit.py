@@ -1,8 +1,10 @@
 """Whether settings fit the recordings that they are for, by what the heads of files say, before anything runs."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ from retmech import registry
 from retmech.config import retina_of
 from retmech.errors import ConfigError, RetmechError
 from retmech.geometry import Geometry
+from retmech.provenance import canonical_json
+from retmech.readers._hdf5 import opened
 from retmech.readers._raw import Header
+
+SHOWN = 3  # names of recordings that have the same problem
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Session:
 
     geometry: Geometry
     cells: int | None
-    frames: Mapping[str, tuple[int, int | None]]  # by stimulus class, of the training and the test movie
+    frames: Mapping[str, tuple[int, int | None]]  # by stimulus class, at the rate of the recording
 
 
 def check_recordings(config: Mapping[str, Any]) -> None:
@@ -32,17 +38,22 @@ def check_recordings(config: Mapping[str, Any]) -> None:
     ConfigError
         Naming each setting and the recording that it does not fit.
     """
-    problems: list[str] = []
+    problems: dict[str, list[str]] = {}  # problem -> recordings
     for recording in config["recordings"]:
         try:
             session = _session(config, recording)
+            found = [] if session is None else list(_problems(config, recording, session))
         except RetmechError as error:
-            problems.append(str(error))
-            continue
-        if session is not None:
-            problems += [f"{problem} (recording {recording})" for problem in _problems(config, recording, session)]
+            found = [str(error)]
+        for problem in found:
+            problems.setdefault(problem, []).append(recording)
     if problems:
-        raise ConfigError("\n".join(f"config.yaml: {problem}" for problem in dict.fromkeys(problems)))
+        lines = [f"config.yaml: {problem} (recording {_some(names)})" for problem, names in problems.items()]
+        raise ConfigError("\n".join(lines))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _session(config: Mapping[str, Any], recording: str) -> Session | None:
@@ -61,10 +72,24 @@ def _session(config: Mapping[str, Any], recording: str) -> Session | None:
     }
     heads: dict[str, Header] = {name: header for name, header in read.items() if header is not None}
     if not heads:
-        return None
+        return _read(Path(f"results/{recording}/recording.nc"))
     first = next(iter(heads.values()))
     geometry = Geometry(first.shape, settings.get("frame_rate") or first.frame_rate, settings["pixel_size"])
-    return Session(geometry, first.cells, {name: (header.train, header.test) for name, header in heads.items()})
+    frames = {}
+    for name, head in heads.items():
+        ratio = geometry.frame_rate / head.frame_rate
+        frames[name] = round(head.train * ratio), None if head.test is None else round(head.test * ratio)
+    return Session(geometry, first.cells, frames)
+
+
+def _read(path: Path) -> Session | None:
+    """The size of a recording that was read before; of files whose heads do not say it."""
+    if not path.exists():
+        return None
+    with opened(path) as source:
+        shape = len(source.array("y", 1)), len(source.array("x", 1))
+        rate, pixel = (float(source.file[name][()]) for name in ("frame_rate", "pixel_size"))
+    return Session(Geometry(shape, rate, pixel), None, {})
 
 
 def _problems(config: Mapping[str, Any], recording: str, session: Session) -> Iterator[str]:
@@ -74,7 +99,7 @@ def _problems(config: Mapping[str, Any], recording: str, session: Session) -> It
         yield f"ingest.{recording}.cells = {wrong}: there are only cells 0 to {session.cells - 1 if session.cells else 0}"
     for name, settings in config["train"].items():
         try:
-            _build(settings["architecture"], _frozen(settings), session.geometry)
+            _build(settings["architecture"], canonical_json(settings), session.geometry)
         except ConfigError as error:
             yield f"train.{name}: {error}"
         yield from _short(config["ingest"][recording], name, settings, session)
@@ -82,7 +107,7 @@ def _problems(config: Mapping[str, Any], recording: str, session: Session) -> It
         probe = registry.load("probe", settings["probe"])
         if hasattr(probe, "stimulus"):
             try:
-                probe.stimulus(probe.Config.model_validate(settings), session.geometry)
+                _drawn(settings["probe"], canonical_json(settings), session.geometry)
             except RetmechError as error:
                 yield f"synthesize.{name}: {error}"
 
@@ -102,15 +127,16 @@ def _short(ingest: Mapping[str, Any], name: str, settings: Mapping[str, Any], se
 
 
 @cache
-def _build(architecture: str, settings: tuple[tuple[str, Any], ...], geometry: Geometry) -> None:
+def _build(architecture: str, settings: str, geometry: Geometry) -> None:
     """Build a network without its weights."""
     module = registry.load("architecture", architecture)
     with torch.device("meta"):
-        module.build(module.Config.model_validate(dict(settings)), geometry, 1)
+        module.build(module.Config.model_validate_json(settings), geometry, 1)
 
 
-def _frozen(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    def frozen(value: Any) -> Any:
-        return tuple(map(frozen, value)) if isinstance(value, list) else value
-
-    return tuple((key, frozen(value)) for key, value in settings.items())
+@cache
+def _drawn(probe: str, settings: str, geometry: Geometry) -> None:
+    """Lay a probe out without drawing its frames; what it warns of stands in the log of the job that does."""
+    module = registry.load("probe", probe)
+    with redirect_stderr(StringIO()):
+        module.stimulus(module.Config.model_validate_json(settings), geometry)

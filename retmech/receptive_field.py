@@ -297,6 +297,12 @@ def _diameter(field: NDArray[np.floating]) -> float:
     return diameter(float(np.count_nonzero(regions == regions[y, x])), regions.shape)
 
 
+def peaks(field: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Row and column (2, cell) of the pixel with the largest value of each receptive field (cell, lag, y, x)."""
+    places = [np.unravel_index(int(np.abs(own).argmax()), own.shape)[1:] for own in field]
+    return np.array(places, np.int64).reshape(-1, 2).T
+
+
 @dataclass(frozen=True)
 class Fields:
     """Receptive fields; the temporal filters of the cells that have one, and the pixels where they are.
@@ -320,8 +326,7 @@ class Fields:
     def of(cls, field: NDArray[np.float32], quality: FieldQuality) -> "Fields":
         """The filters at the pixel of the largest value."""
         cells = np.flatnonzero(quality.p_value < CERTAIN)
-        places = [np.unravel_index(int(np.abs(field[k]).argmax()), field.shape[1:])[1:] for k in cells]
-        y, x = np.array(places, np.int64).reshape(-1, 2).T
+        y, x = peaks(field[cells])
         return cls(field, quality, cells, field[cells, :, y, x].astype(np.float64), y, x)
 
     def seen(self, frames: NDArray[np.generic]) -> NDArray[np.float32]:

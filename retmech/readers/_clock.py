@@ -33,7 +33,7 @@ JUMP = 2.5  # two late frames are late; three that stay late are a jump
 WANDER = 4.0  # a change of the level, per frame, up to the cost of a jump
 SCATTER = 0.5  # an onset's distance from the level, per frame
 
-SMOOTH = 64  # onsets over which scatter is averaged
+SMOOTH = 32  # onsets over which scatter is averaged
 LINE = 8  # onsets that a line is laid through
 WHOLE = 0.2  # frames; a jump nearer to a whole number of frames is one
 SAMPLE = 1500  # onsets by which rates are judged
@@ -160,12 +160,13 @@ def frame_clock(onsets: Times, period: float) -> FrameClock:
         moved = np.cumsum(jumps[run]) - jumps[start]
         smooth = _smooth(offset[run] - moved, near[run])
         even[run] = (np.arange(start, stop) + moved + smooth) * period
-        trusted = np.abs(onsets[run] - even[run]) <= TRUSTED * period
+        off = np.minimum(np.abs(onsets[run] - even[run]) / period, np.abs(offset[run] - level[run]))
+        trusted = (off <= TRUSTED) | _between(offset[run], level[run], near[run])
         onset[run] = np.where(trusted, onsets[run], even[run])
         stay[run] = 1 + np.diff(np.rint(moved), append=np.rint(moved[-1])).astype(np.int64)
         residual[run] = np.where(near[run], offset[run] - moved - smooth, np.nan)
     known = residual[np.isfinite(residual)]
-    late = ~near & _inside(spans, len(onsets))
+    late = (onset != onsets) & ~near & _inside(spans, len(onsets))
     return FrameClock(onset, even, stay, spans, period, late, float(known.std()) if len(known) else 0.0)
 
 
@@ -190,15 +191,23 @@ def _runs(offset: Times, level: Times, near: Flags, period: float) -> tuple[tupl
     return _apart(spans, offset), jumps
 
 
+def _between(offset: Times, level: Times, near: Flags) -> Flags:
+    """Whether onsets lie between the levels before and after a jump: they are of frames between two that were held."""
+    index = np.arange(len(offset))
+    before = np.maximum.accumulate(np.where(near, index, 0))
+    after = np.minimum.accumulate(np.where(near, index, len(index) - 1)[::-1])[::-1]
+    return np.asarray(~near & (offset >= level[before]) & (offset <= level[after]))
+
+
 def _unsure(offset: Times, level: Times, near: Flags, at: int) -> bool:
-    """Whether onsets beside a jump are far from what is before and after it: they may belong to either."""
+    """Whether onsets beside a jump are far from its levels and not between them: they may belong to either."""
     first, last = at, at
     while first > 0 and not near[first - 1]:
         first -= 1
     while last < len(near) and not near[last]:
         last += 1
-    beside = offset[first:last]
-    return bool((np.minimum(np.abs(beside - level[at - 1]), np.abs(beside - level[at])) > 1).any())
+    beside, (low, high) = offset[first:last], sorted(level[at - 1 : at + 1])
+    return bool(((beside < low - 1) | (beside > high + 1)).any())
 
 
 def _apart(spans: list[tuple[int, int]], offset: Times) -> tuple[tuple[int, int], ...]:

@@ -131,9 +131,10 @@ def check_order(presentations: Sequence[Span], training: Sequence[Span], toleran
     named = [(span, "a presentation") for span in presentations] + [(span, "the training movie") for span in training]
     for (one, before), (other, after) in pairwise(sorted(named)):
         if other[0] < one[1] - tolerance:
+            both = "" if before == after else " Frames that are used as a test must not stand in the training movie too."
             raise RecordingError(
                 f"{place}: expected one movie at a time, found {after} at {other[0]:.6g} s, before {before} ends at {one[1]:.6g} "
-                "s. Frames that are used as a test must not stand in the training movie too."
+                f"s.{both}"
             )
 
 

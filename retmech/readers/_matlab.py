@@ -1,5 +1,6 @@
 """Arrays of numbers from MATLAB's files: version 5 to 7.2 by SciPy, version 7.3 as the HDF5 that it is."""
 
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -56,11 +57,15 @@ def matlab_movie(path: Path, n_frames: int) -> Movie:
             return _frames(part.T, last)
 
         return checked_movie(str(path), (n_frames, *_frame_shape(shape, last)), dtype, read)
-    array = _version_5(path)
-    return Movie.of(_frames(array, _time_is_last(path, array.shape, n_frames)), str(path))
+    _, stored, kind = _head(path)
+    last = _time_is_last(path, stored, n_frames)
+    whole = cache(lambda: _frames(_version_5(path), last))  # such a file is read as a whole, when it is read
+    dtype = np.dtype(np.uint8 if kind == "uint8" else np.float32)
+    return checked_movie(str(path), (n_frames, *_frame_shape(stored, last)), dtype, lambda start, stop: whole()[start:stop])
 
 
-def _version_5(path: Path) -> NDArray[np.generic]:
+def _head(path: Path) -> tuple[str, tuple[int, ...], str]:
+    """Name, shape and class of the array of a file of version 5."""
     try:
         there = {name: (shape, kind) for name, shape, kind in whosmat(path)}
     except Exception as error:  # of a file that is damaged in any way
@@ -73,6 +78,11 @@ def _version_5(path: Path) -> NDArray[np.generic]:
         )
     if kind in {"cell", "struct", "object", "opaque", "function", "char", "sparse"}:
         raise RecordingError(f"{path}: {name}: expected an array of numbers, found a {kind}.")
+    return name, shape, kind
+
+
+def _version_5(path: Path) -> NDArray[np.generic]:
+    name, _, _ = _head(path)
     try:
         found: NDArray[np.generic] = loadmat(path, variable_names=[name])[name]
     except Exception as error:

@@ -15,6 +15,7 @@ LAST = "last"  # ingest.test: the last part of the training movie
 NO_TEST = (
     "If none was repeated, as in most white noise, set ingest.test to last: the last part of the training movie is held out."
 )
+HEAD = 1000  # onsets that tell about how fast a movie is
 SAME_RATE = 1e-3  # relative difference of two frame rates that are one
 
 

@@ -160,7 +160,7 @@ def _faults(clocks: Sequence[FrameClock]) -> list[str]:
     said = [
         (held, f"{held} of {frames} frames stayed for longer than one"),
         (late, f"{late} onset(s) more than half a frame late or early were set right"),
-        (lost, f"{lost} frame(s) at the ends of runs have no sure time and are left out"),
+        (lost, f"{lost} frame(s) without a sure time, or not recorded, are left out"),
         (abs(drift) > DRIFT, f"the frame rate drifts by {1e6 * drift:.0f} ppm"),
     ]
     return [words for found, words in said if found]
@@ -233,6 +233,8 @@ def from_events(
         When the amplifier was on and the cells were observed, as far as the file says it.
     """
     onsets = _begun(train)
+    if (np.diff(onsets) == 1).all():
+        warn(f"{train.place}: onsets rise by exactly 1 s. Are they times, or numbers of frames?")
     clock = frame_clock(onsets, frame_period([onsets], train.place))
     own = plausible(rate_of([clock]), train.place)
     whole = [] if test is None else _whole(test)

@@ -13,10 +13,9 @@ import numpy as np
 
 from retmech.errors import RecordingError
 from retmech.readers._files import VIDEO, inside, movie, numbers, one_of, spike_checks
-from retmech.readers._raw import LAST, NO_TEST, Check, Header, RawRecording
+from retmech.readers._raw import HEAD, LAST, NO_TEST, Check, Header, RawRecording
 from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, rate_about
 
-HEAD = 1000  # frames that tell about how fast a movie is
 PARTS = ("train", "test")
 KINDS = {"movie": (".npy", ".mat", *VIDEO), "frames": (".npy", ".mat", ".csv")}
 

@@ -22,10 +22,9 @@ from retmech.readers._clock import Times
 from retmech.readers._coverage import Recorded
 from retmech.readers._files import inside, joined, movie
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LARGEST, LAST, NO_TEST, Check, Header, Movie, RawRecording, checked_movie, unreadable
+from retmech.readers._raw import HEAD, LARGEST, LAST, NO_TEST, Check, Header, Movie, RawRecording, checked_movie, unreadable
 from retmech.readers._timing import EventSettings, Shown, from_events, onsets_of, ordered, plausible, rate_about
 
-HEAD = 1000  # frames that tell about how fast a movie is
 SAME_LENGTH = 0.02  # relative difference of two lengths that are one
 
 
@@ -34,7 +33,7 @@ class Config(EventSettings):
 
     reader: Literal["nwb"] = "nwb"
     train: str = Field("{class}_train", min_length=1, description="name of the training movie; {class} is the stimulus class")
-    test: str | None = Field(
+    test: str = Field(
         "{class}_test", min_length=1, description="name of the test movie; last: the last part of the training movie"
     )
     repeats: str = Field("trials", min_length=1, description="table of intervals whose rows are presentations of the test movie")
@@ -138,9 +137,9 @@ class _Session:
 
     def test(self, stimulus_class: str) -> Shown | None:
         """The test movie; None where none was repeated."""
-        if self.settings.test in {None, LAST}:
+        if self.settings.test == LAST:
             return None
-        name = str(self.settings.test).replace("{class}", stimulus_class)
+        name = self.settings.test.replace("{class}", stimulus_class)
         train = self.settings.train.replace("{class}", stimulus_class)
         return self.source.guarded(name, lambda: self._repeated(name, train))
 

@@ -17,11 +17,10 @@ from pydantic import Field
 from retmech.quality import pearson, smoothed_rate
 from retmech.readers._clock import frame_clock, frame_period
 from retmech.readers._hdf5 import Source, opened
-from retmech.readers._raw import LAST, NO_TEST, SAME_RATE, Check, Header, RawPart, RawRecording
+from retmech.readers._raw import HEAD, LAST, NO_TEST, SAME_RATE, Check, Header, RawPart, RawRecording
 from retmech.readers._timing import in_words, ordered, plausible, rate_about, rate_of, say
 from retmech.settings import IngestSettings
 
-HEAD = 1000  # frames that tell about how fast a movie is
 MOST = 4  # bins that a shift between spike times and counts is looked for
 CHECKED = 200_000  # bins
 CLOSE = 3  # a movie and its responses differ by fewer bins

@@ -25,7 +25,7 @@ from retmech.pieces import Pieces
 from retmech.progress import progress
 from retmech.quality import exclusions, rate_drift, refractory_violations
 from retmech.readers._raw import SAME_RATE, RawRecording
-from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_place, field_quality
+from retmech.receptive_field import Fields, Moments, ReverseCorrelation, field_place, field_quality, peaks
 from retmech.settings import IngestSettings
 
 LEAST_CONTRAST = 1e-3  # of a training movie, sd over mean; less is rounding
@@ -98,7 +98,8 @@ def _parts(
         yield xr.DataTree.from_dict({f"/{name}": branch.shifts(settings.check_lag)})
     assert fields is not None
     places = {key: place for branch in branches.values() for key, place in branch.places.items()}
-    doubts.scales(moments, f"{unit}/train", places)
+    shown = {key: found for key, found in moments.items() if not key.endswith("/validation")}  # a part of the training movie
+    doubts.scales(shown, f"{unit}/train", places)
     yield xr.DataTree(_root(branches, source, unit, moments[f"{unit}/train"], fields, geometry, settings))
 
 
@@ -127,24 +128,18 @@ def _mapped(
 
 def _check_lags(branch: Branch, fields: Fields, geometry: Geometry, settings: IngestSettings) -> None:
     """Whether receptive fields lie within the lags that they were looked for in."""
-    if not len(fields.cells):
-        warn(
-            f"{branch.name}: no cell has a receptive field in the {settings.history:g} ms (ingest.history) up to "
-            f"{settings.response_lag} bin(s) (ingest.response_lag) before its responses. Do they belong to this movie?"
-        )
-        return
+    y, x = peaks(fields.field)
     frames, traces = 0, []
     for _, _, piece in branch.pieces("train"):
-        traces.append(fields.seen(piece["stimulus"].values))
+        traces.append(piece["stimulus"].values[:, y, x].T.astype(np.float64))
         frames += traces[-1].shape[1]
         if frames >= CHECKED:
             break
     history = geometry.frames(settings.history)
     if frames > LEAST_HISTORIES * history:
-        trace = np.concatenate(traces, axis=1).astype(np.float64)
-        response = branch.parts["train"]["rate"].values[fields.cells, :frames].astype(np.float64)
-        cells = [branch.cells[i] for i in fields.cells]
-        doubts.cut_off(branch.name, trace, response, cells, history, settings.response_lag, geometry.frame_rate)
+        response = branch.parts["train"]["rate"].values[:, :frames].astype(np.float64)
+        trace = np.concatenate(traces, axis=1)
+        doubts.cut_off(branch.name, trace, response, branch.cells, history, settings.response_lag, geometry.frame_rate)
 
 
 def _watched(branch: Branch, part: str, fields: Fields, advance: Callable[[int], None]) -> Generator[xr.DataTree, None, Moments]:
@@ -222,7 +217,8 @@ def _unobserved(branches: Mapping[str, Branch], cell: str) -> str:
 
 def _scaled(raw: Mapping[str, RawRecording], settings: IngestSettings) -> dict[str, RawRecording]:
     """Bring movies to one scale, as ``ingest.scale`` says."""
-    places = [place for name in raw for place in (name, f"{name}/train", f"{name}/test")]
+    places = [place for name in raw for place in (name, f"{name}/train")]
+    places += [f"{name}/test" for name, recording in raw.items() if recording.test is not None]
     unknown = [key for key in settings.scale if key not in places]
     if unknown:
         raise RecordingError(f"ingest.scale: there is no {', '.join(unknown)} in this recording; there are {', '.join(places)}.")

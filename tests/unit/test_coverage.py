@@ -416,6 +416,14 @@ def test_a_cell_that_was_lost_is_said(session: Session, folder: Path) -> None:
     assert any("noise, training: cell02 does not fire before" in said for said in warnings)
 
 
+def test_onsets_that_are_numbers_of_frames_are_said(session: Session, folder: Path) -> None:
+    np.save(folder / "train_frames.npy", np.arange(900))
+    np.save(folder / "test_frames.npy", 1000 + 300 * np.arange(4)[:, None] + np.arange(220))
+    write_spikes(folder, {cell: times * RATE for cell, times in session.spikes().items()})
+    _, said = heard(lambda: arrays.read(folder, arrays.Config()))
+    assert "onsets rise by exactly 1 s. Are they times, or numbers of frames?" in said
+
+
 # Validation says it
 
 

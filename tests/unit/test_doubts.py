@@ -81,6 +81,12 @@ def test_contrasts_around_zero_lack_their_mean(session: Session, tmp_path: Path)
     assert "here: the movie has mean" in said
 
 
+def test_the_factor_is_that_of_the_test_movie_alone_where_training_is_right(session: Session, tmp_path: Path) -> None:
+    raw = raw_of(session, tmp_path)
+    with pytest.raises(RecordingError, match=r"ingest.scale to \{whitenoise/test: 255\}"):
+        ingested({"naturalscene": raw, "whitenoise": replace(raw, test=scaled(raw.test, 1 / 255))})
+
+
 def test_low_contrast_is_no_other_scale(session: Session, tmp_path: Path) -> None:
     raw = raw_of(session, tmp_path)
     frames = raw.test.stimulus.frames(0, len(raw.test.stimulus)).astype(np.float32)
@@ -117,7 +123,7 @@ def test_a_kernel_is_found_without_the_correlations_of_its_stimulus() -> None:
         (-5, {}, "responses come before their frames: are the times right?"),
         (17, {}, "lasts longer than ingest.history = 200 ms; 220 ms would fit"),
         (17, {"history": 300}, ""),
-        (40, {}, "no cell has a receptive field"),
+        (40, {}, "no cell responds to its pixel within 300 ms. Do the responses belong to this movie?"),
     ],
 )
 def test_receptive_fields_that_are_cut_off_are_said(

@@ -7,11 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
+from retmech import io, schemas
 from retmech.config import validate
 from retmech.errors import ConfigError, RecordingError
 from retmech.fit import check_recordings
 from retmech.readers import arrays, nwb, openretina, phy, stanford
 from retmech.readers._raw import Header
+from retmech.stages.ingest import ingest
 from tests import formats
 from tests.formats import RATE
 
@@ -132,3 +134,45 @@ def test_a_file_that_cannot_be_read_is_said_before_the_run(folder: Path) -> None
     (folder / "train_frames.npy").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"train_frames\.npy: cannot be read as a NumPy array"):
         check_recordings(config(folder))
+
+
+def test_frames_are_counted_at_the_rate_that_a_movie_is_brought_to(folder: Path) -> None:
+    """A test movie of 2.2 s has 220 frames of 10 ms, and 22 of 100 ms."""
+    slow = {**model(history=400), "ingest": {"mine": {"reader": "arrays", "frame_rate": 10}}}
+    check_recordings(config(folder, **slow))
+    with pytest.raises(ConfigError, match="2000 ms, 20 frames: the validation part of noise has only 9"):
+        check_recordings(config(folder, **{**slow, **model(history=2000)}))
+
+
+def test_what_heads_do_not_say_a_recording_that_was_read_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = formats.session(3000)
+    path = formats.nwb(tmp_path / "session.nwb", session, index=True)
+    settings = {"reader": "nwb", "history": 200, "guard_gap": 0.2}
+    asked = validate(
+        {
+            "recordings": {"mine": {"noise": str(path)}},
+            "ingest": {"mine": settings},
+            **model(kernels=[7, 7]),
+            "evaluate": {"baselines": []},
+            "synthesize": {"step": {}},
+        }
+    )
+    monkeypatch.chdir(tmp_path)
+    check_recordings(asked)  # nothing is known yet
+    own = nwb.Config(**settings)  # type: ignore[arg-type]
+    recording = ingest({"noise": nwb.read(path, own, "noise")}, own)
+    io.write_pieces(recording, schemas.RECORDING, Path("results/mine/recording.nc"), io.Provenance())
+    with pytest.raises(ConfigError, match="kernels of 7 x 7, 7 x 7 pixels do not fit into frames of 8 x 6"):
+        check_recordings(asked)
+
+
+def test_a_problem_of_many_recordings_is_said_once(folder: Path) -> None:
+    names = [f"r{i}" for i in range(5)]
+    asked = config(
+        folder,
+        **model(kernels=[5, 5]),
+        recordings={name: {"noise": str(folder)} for name in names},
+        ingest={name: {"reader": "arrays"} for name in names},
+    )
+    with pytest.raises(ConfigError, match=r"^[^\n]*\(recording r0, r1, r2 and 2 more\)$"):
+        check_recordings(asked)
