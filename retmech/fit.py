@@ -105,7 +105,7 @@ def _problems(config: Mapping[str, Any], recording: str, session: Session) -> It
         yield from _short(config["ingest"][recording], name, settings, session)
     for name, settings in config["synthesize"].items():
         probe = registry.load("probe", settings["probe"])
-        if hasattr(probe, "stimulus"):
+        if hasattr(probe, "stimulus") and "path" not in settings:  # a user's movie would have to be read
             try:
                 _drawn(settings["probe"], canonical_json(settings), session.geometry)
             except RetmechError as error:

@@ -18,10 +18,15 @@ GROUPS = {
         "Readers of raw formats, and what is measured on a recording.",
         [
             "retmech.readers",
+            "retmech.readers._clock",
+            "retmech.readers._coverage",
             "retmech.readers._raw",
             "retmech.readers._timing",
             "retmech.readers._interneurons",
-            *(f"retmech.{name}" for name in ("geometry", "alignment", "branch", "quality", "receptive_field", "recording")),
+            *(
+                f"retmech.{name}"
+                for name in ("geometry", "alignment", "branch", "quality", "receptive_field", "recording", "doubts")
+            ),
             *(f"retmech.{name}" for name in ("inspection", "fetch", "interneurons")),
         ],
     ),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import yaml
 from hypothesis import given
@@ -61,7 +62,7 @@ def hostile_config(folder: Path) -> dict[str, Any]:
     files = {f"r{i}": f"raw/{name}" if name[0] != "-" else name for i, name in enumerate(HOSTILE)}
     for path in files.values():
         (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_bytes(b"")
+        h5py.File(folder / path, "w").close()
     config["recordings"] = {recording: {"naturalscene": path, "whitenoise": path} for recording, path in files.items()}
     nwb = {"reader": "nwb", "train": "$(touch EXECUTED)", "column": "'; touch EXECUTED; '", "history": 200}
     config["ingest"] = dict.fromkeys(files, nwb)
