@@ -264,6 +264,7 @@ def test_a_run_whose_scratch_was_deleted_goes_on(folder: Path) -> None:
     (folder / runs.LOCK).unlink()
     write_text("new", folder / "page.html")
     os.close(file)
+    assert (folder / "page.html").read_text() == "new"
 
 
 def test_without_a_home_caches_are_kept_in_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
